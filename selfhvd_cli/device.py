@@ -1,0 +1,116 @@
+"""Device, precision and memory format of a run: chosen once, said once, passed on."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+
+from selfhvd_cli.errors import EnvironmentFault, UsageFault
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and in what precision networks run."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """Autocast type of the convolutions; float32 means no autocast. Parameters stay float32."""
+
+    reason: str
+    """Why this device, in words for the first line of a run."""
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context in which a network's forward runs in `dtype`."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def __str__(self) -> str:
+        names = {dtype: name for name, dtype in DTYPES.items()}
+        return f"{self.device} ({names[self.dtype]}; {self.reason})"
+
+
+def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
+    """Resolve `--device` and `--precision`.
+
+    `auto` takes CUDA, then MPS, then the CPU; its precision is fp16 on CUDA and MPS, bf16 on a CPU with native
+    bfloat16 instructions, fp32 elsewhere.
+
+    Raises:
+        EnvironmentFault: the named device is not on this machine.
+        UsageFault: the name is no device, or the precision does not exist there.
+    """
+    if precision != "auto" and precision not in DTYPES:
+        raise UsageFault(f"--precision {precision}: choose one of auto, {', '.join(DTYPES)}.")
+    chosen, reason = _choose_device(device)
+    if precision != "auto":
+        if precision == "fp16" and chosen.type == "cpu":
+            raise UsageFault("--precision fp16 needs a GPU, got the CPU; use --precision bf16 or fp32.")
+        return Compute(chosen, DTYPES[precision], reason)
+    if chosen.type == "cpu":
+        return Compute(chosen, torch.bfloat16 if cpu_has_bfloat16() else torch.float32, reason)
+    return Compute(chosen, torch.float16, reason)
+
+
+def _choose_device(name: str) -> tuple[torch.device, str]:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device()), torch.cuda.get_device_name()
+        if torch.backends.mps.is_available():
+            return torch.device("mps"), "Apple GPU"
+        return torch.device("cpu"), f"no GPU found, {torch.get_num_threads()} threads"
+    try:
+        chosen = torch.device(name)
+    except RuntimeError:
+        raise UsageFault(f"--device {name}: no such kind of device; use auto, cuda, cuda:N, mps or cpu.") from None
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise EnvironmentFault(_no_cuda_message(name))
+        if (chosen.index or 0) >= torch.cuda.device_count():
+            raise EnvironmentFault(
+                f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0."
+            )
+        return chosen, torch.cuda.get_device_name(chosen)
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
+    if chosen.type not in ("cpu", "mps"):
+        raise UsageFault(f"--device {name}: not supported; use auto, cuda, cuda:N, mps or cpu.")
+    return chosen, "as asked"
+
+
+def _no_cuda_message(name: str) -> str:
+    if torch.version.cuda is None:
+        remedy = (
+            f"torch {torch.__version__} is a build without CUDA; "
+            "pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cu128"
+        )
+    else:
+        remedy = f"torch was built for CUDA {torch.version.cuda}, but no driver answers; check nvidia-smi"
+    return f"--device {name}: no CUDA device found. {remedy}, or use --device cpu."
+
+
+@cache
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively (else bf16 is emulated and slower than fp32)."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return False
+    return bool(getattr(torch.backends.cpu, "get_cpu_capability", str)() in ("AVX512", "AVX512_BF16", "AMX")) and bool(
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ) and _cpu_flag("avx512_bf16")
+
+
+def _cpu_flag(flag: str) -> bool:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="ignore") as info:
+            return any(flag in line.split() for line in info if line.startswith("flags"))
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""Optical flow between frames, and how far to trust it."""

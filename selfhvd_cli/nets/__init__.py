@@ -1,0 +1,1 @@
+"""Networks as in their papers, parameter keys unchanged."""

@@ -1,0 +1,1 @@
+"""Numbers for how good a video looks."""

@@ -1,0 +1,1 @@
+"""From a network to restored frames: conventions, windows, tiles, and the guard."""

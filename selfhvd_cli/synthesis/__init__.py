@@ -1,0 +1,1 @@
+"""Handheld clips made from sharp pictures."""

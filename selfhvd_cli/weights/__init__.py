@@ -1,0 +1,1 @@
+"""Which weights exist, where they are, and how they get here."""

@@ -1,0 +1,75 @@
+"""The layers of the package: arrows point downward only, siblings never import each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors", "clip", "device"),
+    ("ops", "weights.spec"),
+    ("video", "weights"),
+    ("nets",),
+    ("restore", "flow", "quality"),
+    ("training", "synthesis"),
+    ("deblur_video", "synth_pairs"),
+    ("pretrain_network",),
+    ("cli",),
+    ("__main__",),
+)
+"""From the ground up. A module may import from rows below its own and from its own folder."""
+
+
+def unit_of(module: str) -> str:
+    """The named part of the table that `module` (dotted, without the package) belongs to."""
+    parts = module.split(".")
+    two = ".".join(parts[:2])
+    return two if any(two in row for row in LAYERS) else parts[0]
+
+
+def level_of(unit: str) -> int:
+    for level, row in enumerate(LAYERS):
+        if unit in row:
+            return level
+    raise AssertionError(f"{unit} is in no layer: add it to LAYERS")
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("selfhvd_cli"):
+            rest = node.module.removeprefix("selfhvd_cli").lstrip(".")
+            found |= {rest} if rest else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("selfhvd_cli.") for a in node.names if a.name.startswith("selfhvd_cli.")}
+    return found - {"__version__"}
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_downward(path: Path) -> None:
+    module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    unit = unit_of(module)
+    for imported in imports_of(path):
+        other = unit_of(imported)
+        assert other == unit or level_of(other) < level_of(unit), f"{module} must not import {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_video_imports_av_and_only_cli_prints(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    folder = path.relative_to(PACKAGE).parts[0]
+    for node in ast.walk(tree):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        if folder != "video":
+            assert not any(name == "av" or name.startswith("av.") for name in names), f"{path}: imports av"
+        if folder != "cli" and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"{path}:{node.lineno} prints"
