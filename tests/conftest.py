@@ -1,0 +1,19 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("SELFHVD_TEST_MEDIA", Path(__file__).resolve().parents[2] / "shared"))
+"""Real clips, photographs and golden numbers that are not part of the project."""
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real media; tests that need it are skipped where it is not."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real media at {SHARED}: set SELFHVD_TEST_MEDIA to a folder that has them")
+    return SHARED
