@@ -103,9 +103,7 @@ def cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 natively (else bf16 is emulated and slower than fp32)."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         return False
-    return bool(getattr(torch.backends.cpu, "get_cpu_capability", str)() in ("AVX512", "AVX512_BF16", "AMX")) and bool(
-        torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    ) and _cpu_flag("avx512_bf16")
+    return _cpu_flag("avx512_bf16") or _cpu_flag("amx_bf16")
 
 
 def _cpu_flag(flag: str) -> bool:

@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "clip", "device"),
+    ("errors",),
+    ("clip", "device"),
     ("ops", "weights.spec"),
     ("video", "weights"),
     ("nets",),
@@ -45,7 +46,8 @@ def imports_of(path: Path) -> set[str]:
             rest = node.module.removeprefix("selfhvd_cli").lstrip(".")
             found |= {rest} if rest else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {a.name.removeprefix("selfhvd_cli.") for a in node.names if a.name.startswith("selfhvd_cli.")}
+            names = (alias.name for alias in node.names)
+            found |= {name.removeprefix("selfhvd_cli.") for name in names if name.startswith("selfhvd_cli.")}
     return found - {"__version__"}
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     """Pixel coordinates `[1, 2, H, W]`, (x, y), on the device and in the dtype of `like`."""
-    x = torch.arange(width, device=like.device, dtype=like.dtype).view(1, 1, 1, width).expand(1, 1, height, width)
-    y = torch.arange(height, device=like.device, dtype=like.dtype).view(1, 1, height, 1).expand(1, 1, height, width)
-    return torch.cat((x, y), dim=1)
+    x = torch.arange(width, device=like.device, dtype=like.dtype).expand(height, width)
+    y = torch.arange(height, device=like.device, dtype=like.dtype).unsqueeze(1).expand(height, width)
+    return torch.stack((x, y)).unsqueeze(0)
 
 
 def warp(
@@ -37,8 +37,6 @@ def warp(
     height, width = flow.shape[-2:]
     position = coordinates(height, width, flow.float()) + flow.float()
     scale = position.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)]).view(1, 2, 1, 1)
-    grid = (position * scale - 1.0).permute(0, 2, 3, 1).to(image.dtype if image.dtype == torch.float64 else torch.float32)
-    sampled = F.grid_sample(
-        image.to(grid.dtype), grid, mode=mode, padding_mode=padding, align_corners=True
-    )
+    grid = (position * scale - 1.0).permute(0, 2, 3, 1)
+    sampled = F.grid_sample(image.float(), grid, mode=mode, padding_mode=padding, align_corners=True)
     return sampled.to(image.dtype)
