@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("clip", "device"),
+    ("clip", "device", "moments"),
     ("ops", "weights.spec"),
     ("video", "weights"),
     ("nets",),

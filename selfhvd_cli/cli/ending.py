@@ -1,0 +1,107 @@
+"""How a run ends: every exception becomes one message and one exit code of `errors.NAMES`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+
+from selfhvd_cli.cli.console import Console
+from selfhvd_cli.errors import INTERRUPTED, DiskFault, MemoryFault, SelfHVDError
+
+
+def exit_code_of(run: Callable[[], Any], console: Console) -> int:
+    """Run a command to its end; say what went wrong, if anything did, and give the exit code."""
+    try:
+        with _termination_as_interrupt():
+            outcome = run()
+        # Outside standalone mode click returns the code of `ctx.exit(code)` in place of the command's value.
+        code = outcome if isinstance(outcome, int) else 0
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our stdout has seen enough; point it elsewhere or Python complains again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (KeyboardInterrupt, click.Abort) as fault:
+        code = INTERRUPTED
+        console.fail(_interruption_message(fault), code)
+    except click.ClickException as fault:
+        code = _report(fault, console)
+    except Exception as fault:
+        code = _report_unexpected(fault, console)
+    return code
+
+
+def as_fault(fault: BaseException) -> SelfHVDError | None:
+    """The user's side of a failure that comes from the system instead of our own code, if it has one."""
+    if isinstance(fault, SelfHVDError):
+        return fault
+    # torch's own class is recognised by name: a run that failed before torch was needed must not import it.
+    if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":
+        return MemoryFault("out of memory; close other programs, or give a smaller --tile, --window or --max-memory.")
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFault(f"{fault.filename or 'output'}: the disk is full; free some space or choose another -o.")
+    if isinstance(fault, OSError) and fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DiskFault(f"{fault.filename}: {fault.strerror}; choose another place with -o.")
+    return None
+
+
+def _interruption_message(fault: BaseException) -> str:
+    # click turns KeyboardInterrupt into Abort; the original, with its message, is the cause or context.
+    cause = fault if isinstance(fault, KeyboardInterrupt) else fault.__cause__ or fault.__context__
+    return str(cause or "") or "interrupted."
+
+
+def _report(fault: click.ClickException, console: Console) -> int:
+    if console.verbosity >= 2:
+        console.detail(traceback.format_exc())
+    message = fault.format_message()
+    if isinstance(fault, click.UsageError) and fault.ctx is not None:
+        message += f' Try "{fault.ctx.command_path} --help".'
+    console.fail(message, fault.exit_code)
+    return fault.exit_code
+
+
+def _report_unexpected(fault: Exception, console: Console) -> int:
+    known = as_fault(fault)
+    if known is not None:
+        return _report(known, console)
+    if console.verbosity >= 2:
+        console.detail(traceback.format_exc())
+        advice = "This is a defect: please report it with the lines above and the output of selfhvd doctor."
+    else:
+        advice = "This is a defect: run again with -vv and report what it shows, with the output of selfhvd doctor."
+    console.fail(f"{type(fault).__name__}: {fault}. {advice}", 1)
+    return 1
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM (and a closed terminal) end a run the way Ctrl-C does, so that it cleans up behind itself."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            number = getattr(signal, name)
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup
+            try:
+                previous[number] = signal.signal(number, interrupt)
+            except ValueError:
+                break  # not the main thread: signals belong to whoever called us
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,58 @@
+"""Kinds of option values: a moment, a size in memory, a number or `auto`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.moments import Moment, parse_moment
+
+_UNITS = {"": 2**30, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+class MomentType(click.ParamType):
+    """`5s`, `5`, `120f`, `1:02.5` → `Moment`."""
+
+    name = "time"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Moment:
+        if isinstance(value, Moment):
+            return value
+        try:
+            return parse_moment(value)
+        except UsageFault as fault:
+            self.fail(fault.message, parameter, context)
+
+
+class MemoryType(click.ParamType):
+    """`6G`, `500M`, `1.5GiB` → bytes; a bare number is GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower())
+        if match is None or float(match[1]) == 0:
+            self.fail(f'"{value}" is no size; write 6G or 500M.', parameter, context)
+        return int(float(match[1]) * _UNITS[match[2]])
+
+
+class AutoNumber(click.ParamType):
+    """`auto` → None, else a whole number of at least `minimum`."""
+
+    def __init__(self, minimum: int) -> None:
+        self.minimum = minimum
+        self.name = "auto|n"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int | None:
+        if isinstance(value, int):
+            return value
+        if value.strip().lower() == "auto":
+            return None
+        if not value.strip().isdecimal() or int(value) < self.minimum:
+            self.fail(f'"{value}" is neither auto nor a number of at least {self.minimum}.', parameter, context)
+        return int(value)

@@ -1,0 +1,49 @@
+"""Moments: places and lengths on a clip's time line as people write them, in seconds or in frames."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from selfhvd_cli.errors import UsageFault
+
+_FRAMES = re.compile(r"(\d+)f")
+_SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)s?")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d*)?)")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place on a clip's time line, or a length of it: seconds or a count of frames."""
+
+    amount: Fraction
+    """How many, never negative."""
+
+    unit: str = "s"
+    """`s` for seconds, `f` for frames."""
+
+    def __str__(self) -> str:
+        return f"{self.amount}f" if self.unit == "f" else f"{float(self.amount):g}s"
+
+
+def parse_moment(text: str) -> Moment:
+    """Read `120` or `120s` (seconds), `120f` (frames), `1:02.5` or `1:00:02.5` (clock).
+
+    Raises:
+        UsageFault: the text is none of these.
+    """
+    text = text.strip()
+    if match := _FRAMES.fullmatch(text):
+        return Moment(Fraction(match[1]), "f")
+    if match := _SECONDS.fullmatch(text):
+        return Moment(_decimal(match[1]))
+    if match := _CLOCK.fullmatch(text):
+        hours, minutes, seconds = match.groups()
+        return Moment(Fraction(int(hours or 0) * 3600 + int(minutes) * 60) + _decimal(seconds))
+    raise UsageFault(f'"{text}" is no time; write 5s or 5 (seconds), 120f (frames) or 1:02.5 (minutes:seconds).')
+
+
+def _decimal(digits: str) -> Fraction:
+    whole, _, part = digits.partition(".")
+    return Fraction(int((whole or "0") + part), 10 ** len(part))
