@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -63,13 +63,12 @@ class LazyGroup(click.Group):
             with formatter.section("Commands"):
                 formatter.write_dl(lines)
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and end the process with a code of `errors.NAMES`; `standalone_mode=False` is click's own."""
-        if not extra.pop("standalone_mode", True):
-            return super().main(args, prog_name, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return super().main(*arguments, standalone_mode=False, **extra)
         console = extra.setdefault("obj", Console())
-        run = partial(super().main, args, prog_name, standalone_mode=False, **extra)
-        sys.exit(exit_code_of(run, console))
+        sys.exit(exit_code_of(partial(super().main, *arguments, standalone_mode=False, **extra), console))
 
     def _module_of(self, row: CommandRow) -> str:
         return f"{self.package}.{row.home.partition(':')[0]}"
