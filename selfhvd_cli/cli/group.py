@@ -65,10 +65,11 @@ class LazyGroup(click.Group):
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and end the process with a code of `errors.NAMES`; `standalone_mode=False` is click's own."""
-        if not standalone_mode:
-            return super().main(*arguments, standalone_mode=False, **extra)
         console = extra.setdefault("obj", Console())
-        sys.exit(exit_code_of(partial(super().main, *arguments, standalone_mode=False, **extra), console))
+        run = partial(super().main, *arguments, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        sys.exit(exit_code_of(run, console))
 
     def _module_of(self, row: CommandRow) -> str:
         return f"{self.package}.{row.home.partition(':')[0]}"
