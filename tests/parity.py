@@ -1,8 +1,9 @@
 """Compares our networks with golden numbers of the official ones: `python tests/parity.py FOLDER`.
 
-A folder holds `suffix.txt` and, per network, `<name>.keys.json` (keys, shapes, constants, sums) and `<name>.npz`
-(`<case>.in.<what>`, `<case>.out.<what>`). No trained weight is involved: every weight is drawn from its own key by
-`fill_by_rule`, so two writings of one network agree in every number or differ in a way that shows.
+A folder holds `suffix.txt` and, per network, `<name>.keys.json` (keys, shapes, constants, sums of |w|) and
+`<name>.npz` with the arrays `<case>.in.<what>` (or `<case>.make.<what>`: the shape of a `moving_pictures` input) and
+`<case>.out.<what>`. No trained weight is involved: every weight is drawn from its own key by `fill_by_rule`, so
+two writings of one network agree in every number or differ in a way that shows.
 
 One line a network; the exit code is 1 when any key, shape, constant, sum or output misses.
 """
@@ -79,6 +80,34 @@ def run_basicvsrpp(module: Any, case: str, inputs: Tensors) -> Tensors:
     return {"out": module(frames), "flows_backward": backward, "flows_forward": forward}
 
 
+def build_searaft_medium() -> nn.Module:
+    from selfhvd_cli.nets.searaft import MEDIUM, SeaRaft
+
+    return SeaRaft(MEDIUM)
+
+
+def build_searaft_small() -> nn.Module:
+    from selfhvd_cli.nets.searaft import SMALL, SeaRaft
+
+    return SeaRaft(SMALL)
+
+
+def run_searaft(module: Any, case: str, inputs: Tensors) -> Tensors:
+    """Raw pairs (a, b), the official half-scale evaluation (c), and the uncertainty function alone (h)."""
+    from selfhvd_cli.flow.searaft import SeaRaftEstimator
+    from selfhvd_cli.nets.searaft import mean_log_scale
+
+    if case == "h":
+        return {"heatmap": mean_log_scale(inputs["info"])}
+    image1, image2 = inputs["image1"] / 255, inputs["image2"] / 255
+    if case == "c":
+        last = SeaRaftEstimator(module).predict(image1, image2)
+        return {"flow": last.flow, "info": last.info, "heatmap": mean_log_scale(last.info)}
+    first, *_, last = module.predictions(image1, image2)
+    outputs = {"flow": last.flow, "info": last.info, "heatmap": mean_log_scale(last.info)}
+    return outputs | {"flow_init": first.flow, "info_init": first.info}
+
+
 def run_nothing(module: nn.Module, case: str, inputs: Tensors) -> Tensors:
     """Networks of which a folder gives keys alone."""
     return {}
@@ -89,6 +118,16 @@ NETWORKS: Mapping[str, Network] = {
     "ifirnn": Network(build_ifirnn, run_centred, {"out": 2e-5}),
     "basicvsrpp_deblur": Network(
         build_basicvsrpp, run_basicvsrpp, {"out": 2e-5, "flows_forward": 2e-5, "flows_backward": 2e-5}
+    ),
+    "sea_raft_spring_m": Network(
+        build_searaft_medium,
+        run_searaft,
+        {"flow": 1e-4, "flow_init": 1e-4, "info": 5e-6, "info_init": 5e-6, "heatmap": 5e-6, "h.heatmap": 1e-5},
+    ),
+    "sea_raft_spring_s": Network(
+        build_searaft_small,
+        run_searaft,
+        {"flow": 5e-5, "flow_init": 5e-5, "info": 2e-6, "info_init": 2e-6, "heatmap": 2e-6, "h.heatmap": 1e-5},
     ),
     "raft_large": Network(build_raft_large, run_nothing, {}),
 }
@@ -194,7 +233,7 @@ def cases_of(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[Tensors, Tenso
         case, direction, what = name.split(".", 2)
         inputs, outputs = cases.setdefault(case, ({}, {}))
         if direction == "make":
-            inputs[what] = moving_pictures(tuple(int(n) for n in arrays[name]), seed=zlib.crc32(name.encode()))
+            inputs[what] = moving_pictures(tuple(arrays[name].tolist()), seed=zlib.crc32(name.encode()))
         else:
             (inputs if direction == "in" else outputs)[what] = torch.from_numpy(arrays[name])
     return cases
