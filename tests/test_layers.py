@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("clip", "device", "moments"),
+    ("clip", "device", "moments", "pipeline"),
     ("ops", "weights.spec"),
     ("video", "weights"),
     ("nets",),
     ("restore", "flow", "quality"),
     ("training", "synthesis"),
-    ("deblur_video", "synth_pairs"),
+    ("deblur_video", "diagnose_machine", "synth_pairs"),
     ("pretrain_network",),
     ("cli",),
     ("__main__",),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -74,6 +75,15 @@ class Console:
         for number, row in enumerate(cells):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             self._print(line, "bold" if number == 0 else "")
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show that something short is under way, where there is a terminal to show it on."""
+        if self.progress_style != "rich":
+            yield
+            return
+        with self.terminal.status(text):
+            yield
 
     def data(self, value: object) -> None:
         """The run's result: one JSON document on stdout. Call it once, and only where `json` is set."""

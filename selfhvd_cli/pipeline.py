@@ -1,0 +1,155 @@
+"""Pipeline: stages of a stream that run at the same time, each in a thread, with few items waiting between them.
+
+The threads share one interpreter; it pays because decoders, encoders and tensor kernels let go of the interpreter's
+lock while they work.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_POLL = 0.1
+"""Seconds after which a waiting stage looks whether the run was given up."""
+
+
+class Ahead(Generic[T]):
+    """An iterable that is run in a thread, at most `depth` items ahead of whoever iterates over this.
+
+    A context manager: leaving it stops the thread, also in the middle. What the iterable raises is raised by the
+    iteration, in its place.
+    """
+
+    def __init__(self, items: Iterable[T], depth: int) -> None:
+        self._items = items
+        self._queue: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+        self.busy_seconds = 0.0
+        """Time the iterable took to make its items."""
+
+    def __enter__(self) -> Ahead[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            item, fault, ended = _take(self._queue, self._stop)
+            if fault is not None:
+                raise fault
+            if ended:
+                return
+            yield item  # type: ignore[misc]
+
+    def _run(self) -> None:
+        try:
+            source = iter(self._items)
+            while not self._stop.is_set():
+                started = time.monotonic()
+                try:
+                    item = next(source)
+                except StopIteration:
+                    _put(self._queue, (None, None, True), self._stop)
+                    return
+                self.busy_seconds += time.monotonic() - started
+                _put(self._queue, (item, None, False), self._stop)
+        except BaseException as fault:  # handed to the consumer, who raises it
+            _put(self._queue, (None, fault, False), self._stop)
+
+
+class Behind(Generic[T]):
+    """A consumer that is run in a thread, at most `depth` items behind whoever calls `put`.
+
+    A context manager: leaving it normally waits until every item is consumed; leaving it by an error drops what
+    waits. What the consumer raises is raised by the next `put`, or at the end.
+    """
+
+    def __init__(self, consume: Callable[[T], None], depth: int) -> None:
+        self._consume = consume
+        self._queue: queue.Queue[tuple[T | None, bool]] = queue.Queue(depth)
+        self._stop = threading.Event()
+        self._fault: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
+        self.busy_seconds = 0.0
+        """Time the consumer took."""
+
+        self.done = 0
+        """Items consumed so far."""
+
+    def __enter__(self) -> Behind[T]:
+        self._thread.start()
+        return self
+
+    def put(self, item: T) -> None:
+        """Hand over one item; waits while `depth` of them are waiting already."""
+        _put(self._queue, (item, False), self._stop)
+        self._raise_fault()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                _put(self._queue, (None, True), self._stop)
+                while self._thread.is_alive():
+                    # In slices: a join without a limit would not let Ctrl-C through on every platform.
+                    self._thread.join(_POLL)
+        finally:
+            self._stop.set()
+            self._thread.join()
+        if kind is None:
+            self._raise_fault()
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                item, ended = _take(self._queue, self._stop)
+                if ended or self._stop.is_set():
+                    return
+                started = time.monotonic()
+                self._consume(item)  # type: ignore[arg-type]
+                self.busy_seconds += time.monotonic() - started
+                self.done += 1
+        except _Stopped:
+            return
+        except BaseException as fault:  # handed to the producer, who raises it
+            self._fault = fault
+            self._stop.set()
+
+
+class _Stopped(Exception):
+    """The run was given up while a stage waited."""
+
+
+def _take(source: queue.Queue[T], stop: threading.Event) -> T:
+    while True:
+        try:
+            return source.get(timeout=_POLL)
+        except queue.Empty:
+            if stop.is_set():
+                raise _Stopped from None
+
+
+def _put(target: queue.Queue[T], item: T, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            target.put(item, timeout=_POLL)
+            return
+        except queue.Full:
+            continue
