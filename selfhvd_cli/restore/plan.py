@@ -1,0 +1,172 @@
+"""Plan: windows, tiles and strength of a run, and choosing them for a frame size and the memory there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.restore.architectures import Architecture
+from selfhvd_cli.restore.memory import available_host_memory, available_memory
+from selfhvd_cli.restore.restorer import round_up
+
+USABLE = 0.7
+"""Share of the available memory a plan may count on: estimates err and other programs live too."""
+
+COMFORTABLE_TILE = 384
+"""Tiles shrink to this side before windows do: much smaller ones mostly compute overlaps."""
+
+SMALLEST_TILE = 64
+SMALLEST_WINDOW = 1
+PACKED_BYTES = 6
+FLOAT_BYTES = 12
+"""Bytes of one pixel's three channels in the frame buffer (int16) and in float32."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a clip is cut up and how far it is changed."""
+
+    window: int
+    """Frames in one call of the network."""
+
+    overlap: int = 0
+    """Frames consecutive windows share."""
+
+    tile: int | None = None
+    """Side of the spatial tiles in pixels; None takes whole frames."""
+
+    tile_overlap: int = 0
+    """Pixels neighbouring tiles share."""
+
+    strength: float = 1.0
+    """Share of the change that is applied: 0 leaves every frame as it is."""
+
+    guard: bool = True
+    """Whether every result is checked against its input and held back where it looks wrong."""
+
+    scene_cut: bool = True
+    """Whether windows end at scene cuts."""
+
+    max_memory: int | None = None
+    """The user's limit in bytes, None for what the machine has."""
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise UsageFault(f"--window {self.window}: a window has at least 1 frame.")
+        if not 0 <= self.overlap < self.window:
+            raise UsageFault(f"--window {self.window}: the overlap ({self.overlap}) must be smaller than the window.")
+        if self.tile is not None and self.tile < SMALLEST_TILE:
+            raise UsageFault(f"--tile {self.tile}: a tile has at least {SMALLEST_TILE} pixels.")
+        if self.tile is not None and not 0 <= self.tile_overlap < self.tile:
+            raise UsageFault(f"--tile {self.tile}: the overlap ({self.tile_overlap}) must be smaller than the tile.")
+        if not 0.0 <= self.strength <= 1.0:
+            raise UsageFault(f"--strength {self.strength}: choose a value from 0 to 1.")
+
+    def smaller(self, height: int, width: int, min_size: int = SMALLEST_TILE) -> Plan | None:
+        """The next plan after running out of memory: half the tile, then half the window; None at the end.
+
+        Args:
+            height, width: of the frames, in pixels.
+            min_size: below this side the network extends a tile, and nothing is won.
+        """
+        tile = min(self.tile or max(height, width), max(height, width))
+        half = round_up(tile // 2, 16)
+        if max(SMALLEST_TILE, min_size) <= half < tile:
+            return replace(self, tile=half, tile_overlap=min(self.tile_overlap or half // 4, half // 3))
+        if self.window > SMALLEST_WINDOW:
+            half = self.window // 2
+            return replace(self, window=half, overlap=min(self.overlap, half // 2))
+        return None
+
+    def __str__(self) -> str:
+        tile = "whole frames" if self.tile is None else f"tiles of {self.tile} px"
+        return f"windows of {self.window} frames, {tile}"
+
+
+def estimate_memory(architecture: Architecture, plan: Plan, height: int, width: int, dtype: torch.dtype) -> int:
+    """Bytes the network needs at a time under a plan, from the architecture's measured row."""
+    side = plan.tile or max(height, width)
+    convention = architecture.convention
+    sides = (round_up(max(min(side, s), convention.min_size), convention.multiple_of) for s in (height, width))
+    pixels = next(sides) * next(sides)
+    frames = round_up(plan.window + convention.lost_before + convention.lost_after, convention.frames_multiple_of)
+    # Autocast halves the activations, while sums, copies and the frames themselves stay float32.
+    scale = 1.0 if dtype == torch.float32 else 0.7
+    return int(pixels * scale * (architecture.bytes_per_pixel + architecture.bytes_per_pixel_frame * frames))
+
+
+def buffer_memory(plan: Plan, height: int, width: int) -> int:
+    """Bytes of main memory for the frames a stream holds: two windows packed, one going in and one coming out."""
+    return height * width * (PACKED_BYTES * 2 * plan.window + FLOAT_BYTES * (2 * plan.window + 4))
+
+
+def choose_plan(
+    architecture: Architecture,
+    height: int,
+    width: int,
+    compute: Compute,
+    *,
+    window: int | None = None,
+    tile: int | None = None,
+    strength: float = 1.0,
+    guard: bool = True,
+    scene_cut: bool = True,
+    max_memory: int | None = None,
+) -> Plan:
+    """The largest windows and tiles that fit; what is given is taken as given.
+
+    Args:
+        height, width: of the frames, in pixels.
+        window: frames a window, None to choose.
+        tile: side of a tile in pixels, None to choose.
+        max_memory: bytes, None for what is available.
+    """
+    frames = architecture.window if window is None else window
+    plan = Plan(
+        window=frames,
+        overlap=min(architecture.overlap, max(0, frames - 1) * 2 // 3),
+        tile=tile,
+        tile_overlap=0 if tile is None else min(architecture.tile_overlap, tile // 3),
+        strength=strength,
+        guard=guard,
+        scene_cut=scene_cut,
+        max_memory=max_memory,
+    )
+    while not fits(architecture, plan, height, width, compute):
+        lesser = _lesser(plan, height, width, architecture, free_window=window is None, free_tile=tile is None)
+        if lesser is None:
+            break
+        plan = lesser
+    return plan
+
+
+def fits(architecture: Architecture, plan: Plan, height: int, width: int, compute: Compute) -> bool:
+    """Whether a plan's estimated needs stay within the usable share of the memory there is."""
+    network = estimate_memory(architecture, plan, height, width, compute.dtype)
+    frames = buffer_memory(plan, height, width)
+    device_free = available_memory(compute.device, plan.max_memory) * USABLE
+    if compute.device.type == "cuda":
+        return network + frames // 2 <= device_free and frames <= available_host_memory() * USABLE
+    return network + frames <= device_free
+
+
+def _lesser(
+    plan: Plan, height: int, width: int, architecture: Architecture, *, free_window: bool, free_tile: bool
+) -> Plan | None:
+    """The next plan to consider: tiles down to a comfortable side, then windows to half the default, then both on."""
+    side = plan.tile or max(height, width)
+    smallest = max(SMALLEST_TILE, architecture.convention.min_size)
+    can_window = free_window and plan.window > 1
+    can_tile = free_tile and side > smallest
+    prefer_window = side <= COMFORTABLE_TILE and plan.window > max(architecture.window // 2, 2)
+    if can_window and (prefer_window or not can_tile):
+        fewer = plan.window - 1
+        return replace(plan, window=fewer, overlap=min(plan.overlap, max(0, fewer - 1) * 2 // 3))
+    if not can_tile:
+        return None
+    tile = max(smallest, round_up(side * 3 // 4, 16) if side > 64 else side)
+    tile = tile if tile < side else smallest
+    return replace(plan, tile=tile, tile_overlap=min(architecture.tile_overlap, tile // 3))

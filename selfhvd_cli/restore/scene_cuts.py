@@ -1,0 +1,97 @@
+"""Scene cuts: where one shot ends and another begins, told apart from shake, blur and flashes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selfhvd_cli.ops.sharpness import gray
+
+Item = TypeVar("Item")
+
+GRID = (18, 32)
+"""Rows and columns of the thumbnails that are compared: blur and noise are gone at this size."""
+
+LARGEST_SHIFT = (6, 11)
+"""Thumbnail pixels (a third of each side) a camera may move between frames and still show the same scene."""
+
+SAME_SCENE = 0.5
+"""Correlation at the best shift above which two frames show the same scene."""
+
+LOOK = 3
+"""Frames on each side of a cut that must all differ from those of the other side."""
+
+FLAT = 0.01
+"""Standard deviation of a thumbnail below which there is nothing to correlate (black, fog, a covered lens)."""
+
+FLAT_STEP = 0.1
+"""Change of the mean colour that counts as a cut when one of the frames is flat."""
+
+
+def thumbnail(frame: Tensor) -> Tensor:
+    """Grey thumbnail and its mean colour in one `[GRID + 3]` vector, from `[3, H, W]`."""
+    height, width = frame.shape[-2:]
+    step = max(1, min(height // (2 * GRID[0]), width // (2 * GRID[1])))
+    small = F.adaptive_avg_pool2d(F.avg_pool2d(frame.float().unsqueeze(0), step), GRID)
+    return torch.cat([gray(small).flatten(), small.mean((0, 2, 3))]).cpu()
+
+
+def is_other_scene(first: Tensor, second: Tensor) -> bool:
+    """Whether two thumbnails show different scenes, whatever the shift, brightness and contrast between them."""
+    size = GRID[0] * GRID[1]
+    one, two = first[:size].view(GRID), second[:size].view(GRID)
+    if min(one.std().item(), two.std().item()) < FLAT:
+        return bool((first[size:] - second[size:]).abs().max() > FLAT_STEP)
+    return best_correlation(one, two) < SAME_SCENE
+
+
+def best_correlation(one: Tensor, two: Tensor) -> float:
+    """Largest normalised cross-correlation of two `GRID` pictures over all shifts, each over its own overlap."""
+    rows, columns = LARGEST_SHIFT
+    shape = (2 * GRID[0], 2 * GRID[1])
+    mask = torch.ones(GRID)
+
+    def correlate(a: Tensor, b: Tensor) -> Tensor:
+        full = torch.fft.irfft2(torch.fft.rfft2(a, s=shape) * torch.fft.rfft2(b, s=shape).conj(), s=shape)
+        return torch.roll(full, (rows, columns), (0, 1))[: 2 * rows + 1, : 2 * columns + 1]
+
+    one, two = one - one.mean(), two - two.mean()
+    count = correlate(mask, mask)
+    sum_one, sum_two = correlate(one, mask), correlate(mask, two)
+    covariance = correlate(one, two) - sum_one * sum_two / count
+    spread_one = (correlate(one.square(), mask) - sum_one.square() / count).clamp_min(1e-6)
+    spread_two = (correlate(mask, two.square()) - sum_two.square() / count).clamp_min(1e-6)
+    return (covariance / (spread_one * spread_two).sqrt()).max().item()
+
+
+def number_scenes(frames: Iterable[Item], picture: Callable[[Item], Tensor]) -> Iterator[tuple[int, Item]]:
+    """Pair every item with the number of its scene, counted from 0; reads `LOOK` frames ahead.
+
+    A cut lies before a frame when none of the last `LOOK` frames of the scene shows what this one or those that
+    follow show: so an intruder (a flash, a glitch, a hand) makes no cut, neither where it comes nor where it goes.
+
+    Args:
+        frames: the items, in order.
+        picture: the `[3, H, W]` picture of an item.
+    """
+    source = iter(frames)
+    ahead: deque[tuple[Tensor, Item]] = deque()
+    behind: deque[Tensor] = deque(maxlen=LOOK)
+    scene = 0
+    while True:
+        for item in islice(source, LOOK - len(ahead)):
+            ahead.append((thumbnail(picture(item)), item))
+        if not ahead:
+            return
+        if behind and all(is_other_scene(old, new) for old in reversed(behind) for new, _ in ahead):
+            scene += 1
+            behind.clear()
+        shown, item = ahead.popleft()
+        behind.append(shown)
+        yield scene, item

@@ -1,0 +1,170 @@
+"""Overlapping windows in time: a stream of frames restored in order, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from selfhvd_cli.clip import Clip
+from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import InputFault
+from selfhvd_cli.restore.engine import Engine
+from selfhvd_cli.restore.guard import Verdict, apply, guard
+from selfhvd_cli.restore.packing import pack, unpack
+from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.restore.restorer import Restorer
+from selfhvd_cli.restore.scene_cuts import number_scenes
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One frame of the result."""
+
+    frame: Tensor
+    """`[3, H, W]`, float32 on the CPU, RGB in [0, 1]."""
+
+    time: Fraction
+    """Presentation time in seconds, that of the input frame."""
+
+    verdict: Verdict
+    """What the guard did with it; strength 0 means that the frame is the input."""
+
+    events: tuple[str, ...] = ()
+    """What happened since the frame before: smaller tiles, another precision."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame that waits for its window."""
+
+    packed: Tensor
+    """`[3, H, W]`, int16, see `packing`."""
+
+    time: Fraction
+    """Presentation time in seconds."""
+
+
+def restore_stream(restorer: Restorer, clips: Iterable[Clip], plan: Plan, compute: Compute) -> Iterator[Restored]:
+    """Restore a video of any length: exactly one result a frame, in order, times untouched.
+
+    Windows end at scene cuts. A network that selects frames computes each frame once, with context on both sides;
+    the outputs of other networks are cross-faded where windows overlap. At most two windows of frames are held.
+
+    Args:
+        restorer: on `compute.device`, in eval mode.
+        clips: consecutive pieces of the video, commonly of one frame, all of one size.
+        plan: windows, tiles, strength.
+        compute: device and precision.
+
+    Raises:
+        MemoryFault: out of memory, also with the smallest tiles and windows.
+        InputFault: the frame size changes within the video.
+    """
+    if plan.strength == 0.0:
+        for clip in clips:
+            for picture, time in zip(clip.frames, clip.times, strict=True):
+                yield Restored(picture, time, Verdict(0.0, 1.0, reason="strength 0"))
+        return
+    engine = Engine(restorer, plan, compute)
+    for scene in scenes(clips, plan.scene_cut):
+        for frame, picture in restore_scene(engine, scene, plan):
+            yield judge(frame, picture, plan, engine)
+
+
+def scenes(clips: Iterable[Clip], scene_cut: bool) -> Iterator[Iterator[Frame]]:
+    """The frames of each scene; every inner iterator must be used up before the next is asked for."""
+    frames = _frames(clips)
+    if not scene_cut:
+        yield frames
+        return
+    numbered = number_scenes(frames, coarse)
+    for _, group in groupby(numbered, key=lambda pair: pair[0]):
+        yield (frame for _, frame in group)
+
+
+def coarse(frame: Frame) -> Tensor:
+    """A subsampled picture `[3, h, w]` of at least 200 rows or columns: enough to know a scene by."""
+    step = max(1, min(frame.packed.shape[-2:]) // 200)
+    return unpack(frame.packed[:, ::step, ::step])
+
+
+def _frames(clips: Iterable[Clip]) -> Iterator[Frame]:
+    size: torch.Size | None = None
+    for clip in clips:
+        size = size or clip.frames.shape[-2:]
+        if clip.frames.shape[-2:] != size:
+            was, now = f"{size[1]}x{size[0]}", f"{clip.frames.shape[-1]}x{clip.frames.shape[-2]}"
+            at = float(clip.times[0])
+            raise InputFault(f"the frame size changes from {was} to {now} at {at:.3f} s: cut the video there first.")
+        for picture, time in zip(clip.frames, clip.times, strict=True):
+            yield Frame(pack(picture), time)
+
+
+def judge(frame: Frame, picture: Tensor, plan: Plan, engine: Engine) -> Restored:
+    """The network's picture after the guard."""
+    device = engine.compute.device
+    source = unpack(frame.packed.to(device))
+    check = guard if plan.guard else apply
+    result, verdict = check(source, picture.to(device), plan.strength)
+    return Restored(result.cpu(), frame.time, verdict, engine.take_events())
+
+
+def restore_scene(engine: Engine, scene: Iterator[Frame], plan: Plan) -> Iterator[tuple[Frame, Tensor]]:
+    """The frames of one scene, each with the network's picture `[3, H, W]`, in order."""
+    selects = engine.restorer.convention.selects_frames
+    fading: list[tuple[Frame, Tensor]] = []
+    given = 0
+    for window in windows(scene, plan.window, plan.overlap):
+        end = window.start + len(window.frames)
+        # A network that selects frames leaves the second half of an overlap to the next window.
+        wanted_end = end - plan.overlap // 2 if selects and not window.is_last else end
+        keep = slice(given - window.start, wanted_end - window.start)
+        outputs = engine.restore([frame.packed for frame in window.frames], keep)
+        ready = list(zip(window.frames[keep], outputs, strict=True))
+        for index, (frame, earlier) in enumerate(fading):
+            ready[index] = (frame, torch.lerp(earlier, ready[index][1], (index + 1) / (len(fading) + 1)))
+        settled = len(ready) if selects or window.is_last else len(ready) - plan.overlap
+        fading = ready[settled:]
+        given += settled
+        yield from ready[:settled]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive frames of a scene that the network sees together."""
+
+    start: int
+    """Place of the first frame in the scene."""
+
+    frames: list[Frame]
+    """The frames."""
+
+    is_last: bool
+    """Whether the scene ends with it."""
+
+
+def windows(scene: Iterator[Frame], length: int, overlap: int) -> Iterator[Window]:
+    """Cut a scene into windows of `length` that share `overlap` frames; the last one ends with the scene.
+
+    The last window reaches back to be as long as the others, so it may share more.
+    """
+    stride = length - overlap
+    held: list[Frame] = []
+    first = 0  # place of held[0] in the scene
+    start = 0  # where the next window begins
+    for frame in scene:
+        # One frame beyond the window tells that it is not the last.
+        if first + len(held) == start + length:
+            yield Window(start, held[start - first : start - first + length], is_last=False)
+            held = held[start - first + 1 :]  # the last window begins one frame later at the earliest
+            first = start + 1
+            start += stride
+        held.append(frame)
+    if held:
+        last = held[-length:]
+        yield Window(first + len(held) - len(last), last, is_last=True)

@@ -1,0 +1,102 @@
+"""Windows: every frame once, in order, seams in time faded, cuts respected, memory bounded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from restore_stand_ins import CPU, Identity, Selecting, one_frame_clips, texture
+from torch import Tensor, nn
+
+from selfhvd_cli.clip import Clip
+from selfhvd_cli.errors import InputFault
+from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.restore.restorer import Convention, Restorer
+from selfhvd_cli.restore.windows import restore_stream
+
+SELECTS = Convention(selects_frames=True)
+
+
+def still(count: int) -> Tensor:
+    """One scene: the same picture again and again, a little brighter each time."""
+    return texture(1, 32, 40) * 0.5 + torch.linspace(0.0, 0.4, count).view(-1, 1, 1, 1)
+
+
+def run(network: nn.Module, frames: Tensor, plan: Plan, convention: Convention | None = None) -> Tensor:
+    restorer = Restorer(network, convention or Convention())
+    results = list(restore_stream(restorer, one_frame_clips(frames), plan, CPU))
+    assert [result.time for result in results] == [Fraction(i, 30) for i in range(len(frames))]
+    return torch.stack([result.frame for result in results])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 20])
+@pytest.mark.parametrize(("window", "overlap"), [(1, 0), (4, 2), (8, 3), (9, 6)])
+@pytest.mark.parametrize("selects", [False, True])
+def test_every_frame_comes_out_once_in_order(count: int, window: int, overlap: int, selects: bool) -> None:
+    frames = still(count)
+    network = Selecting(reach=0) if selects else Identity()
+    plan = Plan(window, overlap, guard=False)
+    torch.testing.assert_close(run(network, frames, plan, SELECTS if selects else None), frames, atol=4e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [5, 16, 23])
+def test_a_selecting_network_gets_its_context_and_computes_each_frame_once(count: int) -> None:
+    frames = still(count)
+    network = Selecting(reach=2)
+    windowed = run(network, frames, Plan(9, 4, guard=False), SELECTS)
+    assert sum(keep.stop - keep.start for keep in network.kept) == count
+    whole = Selecting(reach=2)(frames.unsqueeze(0), slice(0, count))[0]
+    torch.testing.assert_close(windowed, whole, atol=4e-5, rtol=0)
+
+
+class Warmup(nn.Module):
+    """A recurrent network's habit: results drift with the place in the window."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        drift = torch.linspace(0.0, 0.2, frames.shape[1]).view(1, -1, 1, 1, 1)
+        return frames * 0.0 + 0.2 + drift
+
+
+def test_overlaps_are_cross_faded() -> None:
+    frames = still(40)
+    steps = run(Warmup(), frames, Plan(10, 0, guard=False)).mean((1, 2, 3)).diff().abs().max()
+    faded = run(Warmup(), frames, Plan(10, 5, guard=False)).mean((1, 2, 3)).diff().abs().max()
+    assert steps > 0.19
+    assert faded < 0.05
+
+
+def test_nothing_bleeds_over_a_scene_cut() -> None:
+    first, second = texture(1, 64, 96, seed=1), texture(1, 64, 96, seed=2)
+    frames = torch.cat([first.expand(6, -1, -1, -1), second.expand(7, -1, -1, -1)])
+    plan = Plan(7, 4, guard=False)
+    clean = run(Selecting(reach=3), frames, plan, SELECTS)
+    torch.testing.assert_close(clean, frames, atol=4e-5, rtol=0)
+    bled = run(Selecting(reach=3), frames, Plan(7, 4, guard=False, scene_cut=False), SELECTS)
+    assert (bled - frames).abs().max() > 0.1
+
+
+def test_frames_are_read_only_as_far_as_a_window_needs() -> None:
+    read = 0
+
+    def endless():
+        nonlocal read
+        for clip in one_frame_clips(still(400)):
+            read += 1
+            yield clip
+
+    stream = restore_stream(Restorer(Identity(), Convention()), endless(), Plan(6, 2, guard=False), CPU)
+    for given in range(100):
+        next(stream)
+        assert read <= given + 6 + 2 + 4, "the stream reads ahead without bound"
+
+
+def test_strength_zero_gives_the_very_same_frames() -> None:
+    frames = still(5)
+    assert torch.equal(run(Warmup(), frames, Plan(3, 1, strength=0.0)), frames)
+
+
+def test_a_changing_frame_size_is_named() -> None:
+    clips = [Clip(texture(1, 32, 32), (Fraction(0),)), Clip(texture(1, 32, 48), (Fraction(1, 30),))]
+    with pytest.raises(InputFault, match="32x32 to 48x32 at 0.033"):
+        list(restore_stream(Restorer(Identity(), Convention()), clips, Plan(2, guard=False), CPU))
