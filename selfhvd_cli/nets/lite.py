@@ -1,0 +1,273 @@
+"""Lite, the embedded network: aligns the sharp moments around a frame with it and lets them restore it.
+
+Made for hand shake, where the blur of a frame is missing from other frames close by. For every frame to restore
+(the target) it takes the few frames of the window that promise most (the sources, `ops.source_frames`), finds the
+flow to each with a small coarse-to-fine network trained on blurry pictures with the exact flow of synthesis, warps
+the sources at full resolution, and mixes: each pixel of the result is a weighted mean of the target and the
+aligned sources, plus a residual. All convolutions run at a quarter of the resolution and below.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.source_frames import choose_sources
+from selfhvd_cli.ops.warp import warp
+
+
+class Alignment(NamedTuple):
+    """Flow from targets to sources, as the network estimates it."""
+
+    flow: Tensor
+    """`[N, 2, H/4, W/4]`, (dx, dy) in pixels of that grid: multiply by 4 for pixels of the frame."""
+
+    log_scale: Tensor
+    """`[N, 1, H/4, W/4]`: log of the expected endpoint error in pixels of that grid (the b of a Laplace law)."""
+
+
+class Restoration(NamedTuple):
+    """What `Lite.restore` gives."""
+
+    frames: Tensor
+    """`[B, 3, H, W]`."""
+
+    alignments: list[Alignment]
+    """One a level, coarse to fine, N = B·K; training supervises each."""
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a skip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.leaky_relu(self.first(x), 0.1))
+
+
+class Encoder(nn.Module):
+    """Features of one frame at 1/4, 1/8, 1/16, … of its size; from 1/16 on the same weights serve every level."""
+
+    def __init__(self, quarter: int, eighth: int, coarse: int) -> None:
+        super().__init__()
+        self.quarter = nn.Conv2d(48, quarter, 3, padding=1)
+        self.eighth = nn.ModuleList(
+            [nn.Conv2d(quarter, eighth, 3, stride=2, padding=1), nn.Conv2d(eighth, eighth, 3, padding=1)]
+        )
+        self.sixteenth = nn.ModuleList(
+            [nn.Conv2d(eighth, coarse, 3, stride=2, padding=1), nn.Conv2d(coarse, coarse, 3, padding=1)]
+        )
+        self.down = nn.ModuleList(
+            [nn.Conv2d(coarse, coarse, 3, stride=2, padding=1), nn.Conv2d(coarse, coarse, 3, padding=1)]
+        )
+
+    def forward(self, frame: Tensor, levels: int) -> list[Tensor]:
+        """`levels` feature maps of `[N, 3, H, W]`, fine to coarse."""
+        x = F.pixel_unshuffle(frame - 0.5, 4).contiguous(memory_format=torch.channels_last)
+        features = [F.leaky_relu(self.quarter(x), 0.1)]
+        for stage in (self.eighth, self.sixteenth, *[self.down] * (levels - 3)):
+            x = features[-1]
+            for layer in stage:
+                x = F.leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return features
+
+
+class FlowLevel(nn.Module):
+    """One step of the coarse-to-fine search: matches within `radius` of the flow so far, then corrects it.
+
+    The first guess needs no training: the mean displacement under a softmax of the correlation.
+    """
+
+    def __init__(self, channels: int, match: int, width: int, radius: int, depth: int) -> None:
+        super().__init__()
+        self.radius = radius
+        self.match = nn.Conv2d(channels, match, 1, bias=False)
+        self.log_temperature = nn.Parameter(torch.tensor(2.5))
+        self.gain = nn.Parameter(torch.tensor(1.0))
+        inputs = (2 * radius + 1) ** 2 + 2 * match + 2 + 2 + 1
+        self.first = nn.Conv2d(inputs, width, 3, padding=1)
+        self.middle = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
+        self.last = nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, target: Tensor, source: Tensor, start: Alignment) -> Alignment:
+        """Refine `start`, which is on this level's grid; features are `[N, C, h, w]`."""
+        anchor = _unit(self.match(target))
+        moved = warp(_unit(self.match(source)), start.flow)
+        cost, shift = self._search(anchor, moved)
+        inputs = torch.cat((cost, anchor, moved, shift, _squash(start.flow), start.log_scale), dim=1)
+        x = F.leaky_relu(self.first(inputs.contiguous(memory_format=torch.channels_last)), 0.1)
+        for layer in self.middle:
+            x = F.leaky_relu(layer(x), 0.1)
+        change = self.last(x).float()
+        flow = start.flow + self.gain * shift + change[:, :2]
+        return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(-6.0, 4.0))
+
+    def _search(self, anchor: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
+        cost = correlate(anchor, moved, self.radius)
+        weight = torch.softmax(cost.float() * self.log_temperature.exp(), dim=1)
+        displacement = weight.new_tensor(displacements(self.radius))
+        return cost, torch.einsum("nkhw,kc->nchw", weight, displacement)
+
+
+class Lite(nn.Module):
+    """The embedded network.
+
+    Args:
+        sources: frames that help each target.
+        channels: width at a quarter of the resolution.
+        deep: width at an eighth.
+        blocks: residual blocks at an eighth.
+    """
+
+    def __init__(self, sources: int = 4, channels: int = 48, deep: int = 96, blocks: int = 3) -> None:
+        super().__init__()
+        self.sources = sources
+        self.encoder = Encoder(32, 48, 64)
+        self.flow_quarter = FlowLevel(32, 16, 24, radius=1, depth=1)
+        self.flow_eighth = FlowLevel(48, 32, 48, radius=2, depth=1)
+        self.flow_coarse = FlowLevel(64, 48, 64, radius=3, depth=2)
+        embed = 24
+        self.embed_target = nn.Conv2d(48, embed, 3, padding=1)
+        self.embed_source = nn.Conv2d(48 + 48 + 2, embed, 3, padding=1)
+        self.mix = nn.Conv2d(embed, 16 + 1, 3, padding=1)
+        self.enter = nn.Conv2d(48 + 48 + 2 * embed, channels, 3, padding=1)
+        self.down = nn.Conv2d(channels, deep, 3, stride=2, padding=1)
+        self.deep = nn.Sequential(*[ResidualBlock(deep) for _ in range(blocks)])
+        self.up = nn.Conv2d(deep, 4 * channels, 1)
+        self.leave = ResidualBlock(channels)
+        self.residual = nn.Conv2d(channels, 48, 3, padding=1)
+        nn.init.zeros_(self.residual.weight)
+        nn.init.zeros_(self.residual.bias)
+        nn.init.zeros_(self.mix.weight)
+        nn.init.constant_(self.mix.bias, -3.0)
+
+    def forward(self, frames: Tensor, keep: slice | None = None) -> Tensor:
+        """Restore the frames of `keep` (all by default) with the help of all.
+
+        Args:
+            frames: `[B, T, 3, H, W]`, RGB in [0, 1]; H and W multiples of 8, at least 64.
+            keep: which of the T frames are wanted.
+
+        Returns:
+            `[B, K, 3, H, W]`, unclamped.
+        """
+        wanted = range(frames.shape[1])[keep or slice(None)]
+        levels = self.levels(*frames.shape[-2:])
+        outputs = []
+        for clip in frames:
+            scores = sharpness(F.avg_pool2d(clip.detach(), 2)).tolist()
+            chosen = {i: choose_sources(scores, i, self.sources) for i in wanted}
+            needed = sorted({j for i in wanted for j in (i, *chosen[i])})
+            features = {j: self.encoder(clip[j : j + 1], levels) for j in needed}
+            for i in wanted:
+                picked = clip[list(chosen[i])].unsqueeze(0)
+                around = [torch.cat(level) for level in zip(*[features[j] for j in chosen[i]], strict=True)]
+                outputs.append(self._restore(clip[i : i + 1], picked, features[i], around).frames)
+        return torch.cat(outputs).unflatten(0, (frames.shape[0], len(wanted)))
+
+    def restore(self, target: Tensor, sources: Tensor) -> Restoration:
+        """Restore `target` `[B, 3, H, W]` with chosen `sources` `[B, K, 3, H, W]`."""
+        levels = self.levels(*target.shape[-2:])
+        everything = self.encoder(torch.cat((target, sources.flatten(0, 1))), levels)
+        batch = target.shape[0]
+        return self._restore(target, sources, [f[:batch] for f in everything], [f[batch:] for f in everything])
+
+    def align(self, target: Tensor, source: Tensor) -> Alignment:
+        """Flow from `target` to `source`, `[B, 3, H, W]` each; sides multiples of 8, at least 64."""
+        levels = self.levels(*target.shape[-2:])
+        return self._align(self.encoder(target, levels), self.encoder(source, levels), 1)[-1]
+
+    @staticmethod
+    def levels(height: int, width: int) -> int:
+        """Levels of the pyramid: its coarsest is at 1/32, or 1/64 where the frame's short side is 512 or more."""
+        return 5 if min(height, width) >= 512 else 4
+
+    def _align(self, target: list[Tensor], source: list[Tensor], count: int) -> list[Alignment]:
+        """Coarse-to-fine flow from each target to its `count` sources."""
+        coarsest = source[-1]
+        alignment = Alignment(
+            torch.zeros_like(coarsest[:, :2], dtype=torch.float32),
+            torch.zeros_like(coarsest[:, :1], dtype=torch.float32),
+        )
+        found = []
+        for level in reversed(range(len(source))):
+            size = source[level].shape[-2:]
+            if alignment.flow.shape[-2:] != size:
+                alignment = _finer(alignment, size)
+            step = (self.flow_quarter, self.flow_eighth)[level] if level < 2 else self.flow_coarse
+            anchor = target[level].repeat_interleave(count, 0) if count > 1 else target[level]
+            alignment = step(anchor, source[level], alignment)
+            found.append(alignment)
+        return found
+
+    def _restore(
+        self, target: Tensor, sources: Tensor, target_features: list[Tensor], source_features: list[Tensor]
+    ) -> Restoration:
+        batch, count = sources.shape[:2]
+        height, width = target.shape[-2:]
+        alignments = self._align(target_features, source_features, count)
+        final = alignments[-1]
+        flow = 4.0 * F.interpolate(final.flow, size=(height, width), mode="bilinear", align_corners=False)
+        aligned = warp(sources.flatten(0, 1), flow)
+        here = F.pixel_unshuffle(target - 0.5, 4)
+        there = F.pixel_unshuffle(aligned - 0.5, 4)
+        error = there - here.repeat_interleave(count, 0)
+        inside = _inside(final.flow)
+        inputs = torch.cat((there, error, final.log_scale, inside), dim=1)
+        guide = self.embed_target(here.contiguous(memory_format=torch.channels_last)).repeat_interleave(count, 0)
+        embedded = self.embed_source(inputs.contiguous(memory_format=torch.channels_last))
+        embedded = F.leaky_relu(embedded + guide, 0.1)
+        mixing = self.mix(embedded).float()
+        logits = F.pixel_shuffle(mixing[:, :16], 4).view(batch, count, 1, height, width)
+        stay = torch.zeros_like(logits[:, :1])
+        weights = torch.softmax(torch.cat((stay, logits), dim=1), dim=1)
+        aligned = aligned.view(batch, count, 3, height, width)
+        mixed = weights[:, 0] * target + (weights[:, 1:] * aligned).sum(1)
+        trust = torch.softmax(mixing[:, 16:].view(batch, count, 1, *mixing.shape[-2:]), dim=1)
+        grouped = embedded.view(batch, count, *embedded.shape[1:])
+        summary = torch.cat(((grouped * trust).sum(1), grouped.amax(1)), dim=1)
+        entry = torch.cat((here, F.pixel_unshuffle(mixed - 0.5, 4), summary), dim=1)
+        x = F.leaky_relu(self.enter(entry.contiguous(memory_format=torch.channels_last)), 0.1)
+        deep = self.deep(F.leaky_relu(self.down(x), 0.1))
+        x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
+        residual = self.residual(F.leaky_relu(x, 0.1)).float()
+        return Restoration(mixed + F.pixel_shuffle(residual, 4), alignments)
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Features without their mean over the picture, of length 1 at each pixel: correlation is then a cosine."""
+    centred = features - features.mean(dim=(2, 3), keepdim=True)
+    return centred * torch.rsqrt(centred.float().square().sum(1, keepdim=True) + 1e-4).to(centred.dtype)
+
+
+def _squash(flow: Tensor) -> Tensor:
+    """Flow for a convolution to read: its size matters little beyond some pixels."""
+    return torch.asinh(flow * 0.25)
+
+
+def _finer(alignment: Alignment, size: torch.Size) -> Alignment:
+    """The alignment on the next finer grid."""
+    ratio = size[-1] / alignment.flow.shape[-1]
+    flow = ratio * F.interpolate(alignment.flow, size=size[-2:], mode="bilinear", align_corners=False)
+    log_scale = F.interpolate(alignment.log_scale, size=size[-2:], mode="bilinear", align_corners=False)
+    return Alignment(flow, log_scale)
+
+
+def _inside(flow: Tensor) -> Tensor:
+    """`[N, 1, h, w]`: 1 where the flow stays within the picture."""
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, device=flow.device) + flow[:, 0]
+    y = (torch.arange(height, device=flow.device)).unsqueeze(1) + flow[:, 1]
+    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).unsqueeze(1).to(flow.dtype)

@@ -1,0 +1,75 @@
+"""Local correlation: how well each pixel of one feature map matches the neighbourhood in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def correlate(anchor: Tensor, moved: Tensor, radius: int) -> Tensor:
+    """Inner products of each pixel of `anchor` with the pixels of `moved` around it.
+
+    Args:
+        anchor: `[N, C, H, W]`.
+        moved: `[N, C, H, W]`; zero outside.
+        radius: largest displacement in pixels.
+
+    Returns:
+        `[N, (2·radius+1)², H, W]`; channel `(dy + radius)·(2·radius+1) + dx + radius` is displacement (dx, dy).
+    """
+    result: Tensor = _Correlation.apply(anchor, moved, radius)
+    return result
+
+
+def displacements(radius: int) -> list[tuple[int, int]]:
+    """(dx, dy) of each channel of `correlate`."""
+    return [(dx, dy) for dy in range(-radius, radius + 1) for dx in range(-radius, radius + 1)]
+
+
+class _Correlation(torch.autograd.Function):
+    """Written out because autograd's own graph of some hundred shifted products took half of a training step."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, moved: Tensor, radius: int) -> Tensor:
+        # float32 planes: with bfloat16 or channels last the shifted products are not vectorised (4 times slower).
+        here = anchor.detach().to(_working(anchor)).contiguous()
+        there = F.pad(moved.detach().to(_working(moved)), (radius, radius, radius, radius)).contiguous()
+        ctx.save_for_backward(here, there)
+        ctx.radius = radius
+        ctx.dtypes = anchor.dtype, moved.dtype
+        count, _, height, width = here.shape
+        cost = here.new_empty(count, (2 * radius + 1) ** 2, height, width)
+        product = torch.empty_like(here)
+        for channel, window in enumerate(_windows(height, width, radius)):
+            torch.mul(here, there[window], out=product)
+            torch.sum(product, 1, out=cost[:, channel])
+        return cost
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        here, there = ctx.saved_tensors
+        radius, gradient = ctx.radius, gradients[0]
+        height, width = here.shape[2:]
+        to_here, to_there = torch.zeros_like(here), torch.zeros_like(there)
+        product = torch.empty_like(here)
+        for channel, window in enumerate(_windows(height, width, radius)):
+            weight = gradient[:, channel : channel + 1]
+            to_here += torch.mul(there[window], weight, out=product)
+            to_there[window] += torch.mul(here, weight, out=product)
+        inner = to_there[:, :, radius : radius + height, radius : radius + width]
+        return to_here.to(ctx.dtypes[0]), inner.to(ctx.dtypes[1]), None
+
+
+def _working(features: Tensor) -> torch.dtype:
+    """Type of the sums: float32, or double where the input is."""
+    return torch.promote_types(features.dtype, torch.float32)
+
+
+def _windows(height: int, width: int, radius: int) -> Iterator[tuple[slice, slice, slice, slice]]:
+    for dx, dy in displacements(radius):
+        y, x = dy + radius, dx + radius
+        yield slice(None), slice(None), slice(y, y + height), slice(x, x + width)

@@ -1,0 +1,146 @@
+"""A pool of training windows, rendered by other processes and drawn from in a fixed order.
+
+Rendering a window takes about as long as training on it, so each is used several times, flipped and turned
+differently; the order depends on the seed alone, not on which process is faster.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfhvd_cli.errors import InputFault
+from selfhvd_cli.synthesis.windows import Bytes, Window, draw_window
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Target `[B, 3, H, W]`, sources `[B, K, 3, H, W]`, truth `[B, 3, H, W]` in [0, 1], flows `[B, K, 2, H, W]` in px."""
+
+
+def read_photos(paths: list[Path]) -> list[Bytes]:
+    """8-bit RGB pictures.
+
+    Raises:
+        InputFault: a file is no picture, or smaller than 64 pixels a side.
+    """
+    photos = []
+    for path in paths:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None or min(picture.shape[:2]) < 64:
+            raise InputFault(f"{path}: not a picture of at least 64×64 pixels; take it out of the folder.")
+        photos.append(np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8))
+    return photos
+
+
+def window_at(photos: list[Bytes], size: int, count: int, seed: int, index: int, ease: float = 0.0) -> Window:
+    """The window number `index` of the endless sequence with this seed."""
+    return draw_window(photos, size, count, np.random.default_rng((seed, index)), ease)
+
+
+class WindowPool:
+    """Endless batches of windows; use as a context manager, leaving it ends the rendering processes."""
+
+    def __init__(
+        self,
+        paths: list[Path],
+        *,
+        size: int,
+        count: int,
+        batch: int,
+        seed: int,
+        workers: int,
+        first_step: int = 0,
+        reuse: int = 4,
+        capacity: int = 256,
+    ) -> None:
+        self.batch, self.seed, self.step = batch, seed, first_step
+        self.fresh = max(1, batch // reuse)
+        self.windows: deque[Window] = deque(maxlen=capacity)
+        context = multiprocessing.get_context("spawn")
+        self.next_index = first_step * self.fresh
+        self.queues = [context.Queue(maxsize=8) for _ in range(workers)]
+        self.processes = [
+            context.Process(
+                target=_render,
+                args=(queue, paths, size, count, seed, self._first_of(number, workers), workers),
+                daemon=True,
+            )
+            for number, queue in enumerate(self.queues)
+        ]
+
+    def _first_of(self, worker: int, workers: int) -> int:
+        return self.next_index + (worker - self.next_index) % workers
+
+    def __enter__(self) -> WindowPool:
+        for process in self.processes:
+            process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.join()
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            wanted = self.fresh if self.windows else 2 * self.batch
+            for _ in range(wanted):
+                self.windows.append(self._next_window())
+            rng = np.random.default_rng((self.seed, self.step, 1))
+            picked = rng.choice(len(self.windows), self.batch, replace=len(self.windows) < self.batch)
+            yield to_batch([self.windows[int(i)] for i in picked], rng)
+            self.step += 1
+
+    def _next_window(self) -> Window:
+        window: Window = self.queues[self.next_index % len(self.queues)].get(timeout=300)
+        self.next_index += 1
+        return window
+
+
+def to_batch(windows: list[Window], rng: np.random.Generator | None = None) -> Batch:
+    """Tensors of the windows; with `rng`, each flipped, turned and recoloured at random."""
+    parts = [_tensors(window) for window in windows]
+    if rng is not None:
+        parts = [_turned(part, rng) for part in parts]
+    target, sources, sharp, flows = (torch.stack(column) for column in zip(*parts, strict=True))
+    return target, sources, sharp, flows
+
+
+def _tensors(window: Window) -> Batch:
+    def picture(data: Bytes) -> Tensor:
+        return torch.from_numpy(data).movedim(-1, -3).float() / 255.0
+
+    flows = torch.from_numpy(window.flows.astype(np.float32)).movedim(-1, -3)
+    return picture(window.target), picture(window.sources), picture(window.sharp), flows
+
+
+def _turned(part: Batch, rng: np.random.Generator) -> Batch:
+    target, sources, sharp, flows = part
+    if rng.random() < 0.5:
+        target, sources, sharp, flows = (x.flip(-1) for x in (target, sources, sharp, flows))
+        flows = flows * flows.new_tensor([-1.0, 1.0]).view(2, 1, 1)
+    if rng.random() < 0.5:
+        target, sources, sharp, flows = (x.flip(-2) for x in (target, sources, sharp, flows))
+        flows = flows * flows.new_tensor([1.0, -1.0]).view(2, 1, 1)
+    if rng.random() < 0.5:
+        target, sources, sharp, flows = (x.transpose(-1, -2) for x in (target, sources, sharp, flows))
+        flows = flows.flip(-3)
+    order = torch.from_numpy(rng.permutation(3))
+    return target[order], sources[:, order], sharp[order], flows
+
+
+def _render(queue: Any, paths: list[Path], size: int, count: int, seed: int, first: int, stride: int) -> None:
+    cv2.setNumThreads(1)
+    photos = read_photos(paths)
+    index = first
+    while True:
+        queue.put(window_at(photos, size, count, seed, index))
+        index += stride
