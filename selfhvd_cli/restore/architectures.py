@@ -64,7 +64,7 @@ class Architecture:
 ARCHITECTURES: Mapping[str, Architecture] = {
     "lite": Architecture(
         network="selfhvd_cli.nets.lite:Lite",
-        convention=Convention(multiple_of=8, min_size=32, selects_frames=True),
+        convention=Convention(multiple_of=8, min_size=64, selects_frames=True),
         window=9,
         overlap=6,
         tile_overlap=96,

@@ -66,7 +66,9 @@ def _fill(restorer: Restorer, model: str, reference: str, path: Path) -> None:
     """Load a file's tensors into the network, strictly."""
     stated = read_metadata(path).get("architecture", model)
     if stated != model:
-        raise WeightsFault(f"--weights {reference}: these are weights of {stated}, not of {model}; add --model {stated}.")
+        raise WeightsFault(
+            f"--weights {reference}: these are weights of {stated}, not of {model}; add --model {stated}."
+        )
     try:
         restorer.network.load_state_dict(load_state_dict(path), strict=True)
     except RuntimeError as fault:

@@ -18,17 +18,22 @@ Item = TypeVar("Item")
 GRID = (18, 32)
 """Rows and columns of the thumbnails that are compared: blur and noise are gone at this size."""
 
-LARGEST_SHIFT = (6, 11)
-"""Thumbnail pixels (a third of each side) a camera may move between frames and still show the same scene."""
+LARGEST_SHIFT = (4, 7)
+"""Thumbnail pixels (a fifth of each side) a camera may move between frames and still show the same scene."""
 
-SAME_SCENE = 0.5
-"""Correlation at the best shift above which two frames show the same scene."""
+SAME_SCENE = 0.45
+"""Correlation at the best shift above which two frames show the same scene.
+
+Over 1 775 pairs of neighbours in 59 phone and test clips, 0.3 % stay below 0.4 and 0.5 alike; over 1 500 pairs from
+different clips, 1.5 % and 0.4 % of those with different contents lie above. Without the band-pass it would be 14 % above 0.5:
+skies and floors look alike.
+"""
 
 LOOK = 3
 """Frames on each side of a cut that must all differ from those of the other side."""
 
-FLAT = 0.01
-"""Standard deviation of a thumbnail below which there is nothing to correlate (black, fog, a covered lens)."""
+FLAT = 0.003
+"""Standard deviation of a band-passed thumbnail below which there is nothing to correlate (black, fog, a covered lens)."""
 
 FLAT_STEP = 0.1
 """Change of the mean colour that counts as a cut when one of the frames is flat."""
@@ -45,10 +50,16 @@ def thumbnail(frame: Tensor) -> Tensor:
 def is_other_scene(first: Tensor, second: Tensor) -> bool:
     """Whether two thumbnails show different scenes, whatever the shift, brightness and contrast between them."""
     size = GRID[0] * GRID[1]
-    one, two = first[:size].view(GRID), second[:size].view(GRID)
+    one, two = _details(first[:size]), _details(second[:size])
     if min(one.std().item(), two.std().item()) < FLAT:
         return bool((first[size:] - second[size:]).abs().max() > FLAT_STEP)
     return best_correlation(one, two) < SAME_SCENE
+
+
+def _details(small: Tensor) -> Tensor:
+    """What stands out from its surroundings: a thumbnail less its local mean."""
+    picture = small.view(1, 1, *GRID)
+    return (picture - F.avg_pool2d(F.pad(picture, (3, 3, 3, 3), mode="replicate"), 7, stride=1))[0, 0]
 
 
 def best_correlation(one: Tensor, two: Tensor) -> float:
@@ -61,7 +72,6 @@ def best_correlation(one: Tensor, two: Tensor) -> float:
         full = torch.fft.irfft2(torch.fft.rfft2(a, s=shape) * torch.fft.rfft2(b, s=shape).conj(), s=shape)
         return torch.roll(full, (rows, columns), (0, 1))[: 2 * rows + 1, : 2 * columns + 1]
 
-    one, two = one - one.mean(), two - two.mean()
     count = correlate(mask, mask)
     sum_one, sum_two = correlate(one, mask), correlate(mask, two)
     covariance = correlate(one, two) - sum_one * sum_two / count

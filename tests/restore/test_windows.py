@@ -98,5 +98,5 @@ def test_strength_zero_gives_the_very_same_frames() -> None:
 
 def test_a_changing_frame_size_is_named() -> None:
     clips = [Clip(texture(1, 32, 32), (Fraction(0),)), Clip(texture(1, 32, 48), (Fraction(1, 30),))]
-    with pytest.raises(InputFault, match="32x32 to 48x32 at 0.033"):
+    with pytest.raises(InputFault, match=r"32x32 to 48x32 at 0\.033"):
         list(restore_stream(Restorer(Identity(), Convention()), clips, Plan(2, guard=False), CPU))

@@ -1,0 +1,52 @@
+"""Estimate: how long a plan will take on this machine, from a short run on a small picture."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from selfhvd_cli.device import Compute
+from selfhvd_cli.restore.architectures import Architecture
+from selfhvd_cli.restore.engine import Engine
+from selfhvd_cli.restore.packing import STEPS
+from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.restore.restorer import Restorer
+
+PROBE_SIDE = 256
+"""Side of the picture that is tried: large enough that the fixed costs of a call do not count."""
+
+
+def seconds_a_frame(
+    restorer: Restorer, row: Architecture, plan: Plan, compute: Compute, height: int, width: int
+) -> float:
+    """Seconds the network will take for one frame of the video, overlaps of windows and tiles included.
+
+    Args:
+        restorer: on `compute.device`, in eval mode.
+        height, width: of the frames, in pixels.
+    """
+    # Noise, for on a blank picture a network that looks for motion may have less to do.
+    generator = torch.Generator().manual_seed(0)
+    side = (min(PROBE_SIDE, height), min(PROBE_SIDE, width))
+    frames = list((torch.rand(plan.window, 3, *side, generator=generator) * STEPS).to(torch.int16))
+    wanted = plan.window - plan.overlap if row.selects_frames else plan.window
+    keep = slice(plan.overlap // 2, plan.overlap // 2 + wanted) if row.selects_frames else slice(0, wanted)
+    engine = Engine(restorer, plan, compute)
+    engine.restore(frames, keep)  # the first call pays for allocation and the choice of kernels
+    started = time.perf_counter()
+    engine.restore(frames, keep)
+    taken = time.perf_counter() - started
+    return taken / (plan.window - plan.overlap) * _pixels(plan, height, width) / (side[0] * side[1])
+
+
+def _pixels(plan: Plan, height: int, width: int) -> float:
+    """Pixels the network computes for one frame: more than it has, where tiles overlap."""
+    if plan.tile is None:
+        return height * width
+    step = plan.tile - plan.tile_overlap
+    total = 1.0
+    for size in (height, width):
+        tiles = 1 if size <= plan.tile else -(-(size - plan.tile_overlap) // step)
+        total *= tiles * min(plan.tile, size)
+    return total
