@@ -1,9 +1,9 @@
 """Compares our networks with golden numbers of the official ones: `python tests/parity.py FOLDER`.
 
 A folder holds `suffix.txt` and, per network, `<name>.keys.json` (keys, shapes, constants, sums of |w|) and
-`<name>.npz` with the arrays `<case>.in.<what>` (or `<case>.make.<what>`: the shape of a `moving_pictures` input) and
-`<case>.out.<what>`. No trained weight is involved: every weight is drawn from its own key by `fill_by_rule`, so
-two writings of one network agree in every number or differ in a way that shows.
+`<name>.npz` with arrays `<case>.in.<what>` and `<case>.out.<what>`; in place of an input, `<case>.make.<what>` holds
+seed, first frame, scale and shape of `moving_pictures`. No trained weight is involved: every weight is drawn from its
+own key by `fill_by_rule`, so two writings of one network agree in every number or differ in a way that shows.
 
 One line a network; the exit code is 1 when any key, shape, constant, sum or output misses.
 """
@@ -11,12 +11,13 @@ One line a network; the exit code is 1 when any key, shape, constant, sum or out
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import sys
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ def build_ifirnn() -> nn.Module:
 
 
 def build_basicvsrpp() -> nn.Module:
-    from selfhvd_cli.nets.basicvsrpp import BasicVSRPP
+    from selfhvd_cli.nets.basicvsrpp import BasicVSRPlusPlus
 
-    return BasicVSRPP()
+    return BasicVSRPlusPlus()
 
 
 def build_raft_large() -> nn.Module:
@@ -108,6 +109,64 @@ def run_searaft(module: Any, case: str, inputs: Tensors) -> Tensors:
     return outputs | {"flow_init": first.flow, "info_init": first.info}
 
 
+def build_rvrt() -> nn.Module:
+    from selfhvd_cli.nets.rvrt import RVRT
+
+    return RVRT()
+
+
+def run_rvrt(module: Any, case: str, inputs: Tensors) -> Tensors:
+    """The bare module (a), any size (b), the official tiles (c), and the deformable attention alone (op)."""
+    from selfhvd_cli.ops.deform_attention import deform_attention
+    from selfhvd_cli.restore.architectures import ARCHITECTURES
+
+    if case == "op":
+        offset, clip = inputs["offset"], inputs["kv"].shape[1]
+        query = inputs["q"].view(-1, clip, *inputs["q"].shape[2:])
+        attended = deform_attention(
+            query, inputs["kv"], offset.view(-1, clip, *offset.shape[1:]), heads=3, groups=6
+        )
+        return {"out": attended.reshape(inputs["q"].shape)}
+    if case == "c":
+        return {"out": official_tiles(module, inputs["frames"], (4, 136, 136), (2, 20, 20))}
+    if case == "b":
+        return {"out": ARCHITECTURES["rvrt"].restorer(module)(inputs["frames"])}
+    backward, forward = module.compute_flow(inputs["frames"])
+    return {"out": module(inputs["frames"]), "flows_backward": backward, "flows_forward": forward}
+
+
+def official_tiles(
+    module: nn.Module, frames: Tensor, tile: tuple[int, int, int], overlap: tuple[int, int, int]
+) -> Tensor:
+    """RVRT's own way with large clips: tiles (frames, rows, columns) flush with the end, averaged where they overlap.
+
+    Inside the picture half of the overlap is dropped at each border of a tile; in time nothing is.
+    """
+    sizes = (frames.shape[1], *frames.shape[-2:])
+    starts = [
+        [*range(0, size - side, side - shared), size - side]
+        for size, side, shared in zip(sizes, tile, overlap, strict=True)
+    ]
+    total, count = torch.zeros_like(frames), torch.zeros_like(frames)
+    for first, top, left in itertools.product(*starts):
+        part = module(frames[:, first : first + tile[0], :, top : top + tile[1], left : left + tile[2]])
+        before = [0 if start == 0 else shared // 2 for start, shared in ((top, overlap[1]), (left, overlap[2]))]
+        after = [
+            side if start + side == size else side - shared // 2
+            for start, side, size, shared in zip((top, left), tile[1:], sizes[1:], overlap[1:], strict=True)
+        ]
+        into = (
+            slice(None),
+            slice(first, first + tile[0]),
+            slice(None),
+            slice(top + before[0], top + after[0]),
+            slice(left + before[1], left + after[1]),
+        )
+        total[into] += part[..., before[0] : after[0], before[1] : after[1]]
+        count[into] += 1
+    return total / count
+
+
 def run_nothing(module: nn.Module, case: str, inputs: Tensors) -> Tensors:
     """Networks of which a folder gives keys alone."""
     return {}
@@ -119,6 +178,7 @@ NETWORKS: Mapping[str, Network] = {
     "basicvsrpp_deblur": Network(
         build_basicvsrpp, run_basicvsrpp, {"out": 2e-5, "flows_forward": 2e-5, "flows_backward": 2e-5}
     ),
+    "rvrt_deblur": Network(build_rvrt, run_rvrt, {"out": 2e-5, "flows_forward": 2e-5, "flows_backward": 2e-5}),
     "sea_raft_spring_m": Network(
         build_searaft_medium,
         run_searaft,
@@ -233,25 +293,27 @@ def cases_of(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[Tensors, Tenso
         case, direction, what = name.split(".", 2)
         inputs, outputs = cases.setdefault(case, ({}, {}))
         if direction == "make":
-            inputs[what] = moving_pictures(tuple(arrays[name].tolist()), seed=zlib.crc32(name.encode()))
+            seed, first, scale, *shape = arrays[name].tolist()
+            inputs[what] = moving_pictures(shape, seed, first) * scale
         else:
             (inputs if direction == "in" else outputs)[what] = torch.from_numpy(arrays[name])
     return cases
 
 
-def moving_pictures(shape: tuple[int, ...], seed: int) -> Tensor:
-    """Frames `[..., 3, H, W]` of a soft texture that moves (3, 2) px a frame, in [0, 1], multiples of 1/256.
+def moving_pictures(shape: Sequence[int], seed: int, first: int = 0) -> Tensor:
+    """Frames `first`, `first + 1`, ... `[..., 3, H, W]` of a soft texture that moves (3, 2) px a frame.
 
-    Made with integers alone, so that every machine makes the same ones and no file need hold them.
+    In [0, 1], multiples of 1/256; made with integers alone, so that every machine makes the same and no file need
+    hold them.
     """
     *leading, channels, height, width = shape
-    count = int(np.prod(leading, dtype=np.int64))
-    reach = 3 * count + 16
-    texture = np.random.RandomState(seed % 2**32).randint(0, 256, (channels, height + reach, width + reach))
+    last = first + int(np.prod(leading, dtype=np.int64))
+    reach = 64
+    texture = np.random.RandomState(seed).randint(0, 256, (channels, height + reach, width + reach))
     for axis in (1, 2, 1, 2):
         texture = sum(np.roll(texture, shift, axis) for shift in range(5)) // 5
     texture = np.clip((texture - 128) * 4 + 128, 0, 255)
-    frames = [texture[:, 2 * t : 2 * t + height, 3 * t : 3 * t + width] for t in range(count)]
+    frames = [np.roll(texture, (-2 * t, -3 * t), (1, 2))[:, :height, :width] for t in range(first, last)]
     return torch.from_numpy(np.stack(frames).reshape(shape).astype(np.float32) / 256)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK_BYTES = 16 << 20
+CHUNK_BYTES = 4 << 20
 """Sampled keys held at a time: small enough to stay in a processor's cache between sampling and product."""
 
 BORDER = 1
