@@ -21,7 +21,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsFault: the file is missing, damaged, changed since it was stored, or no safetensors file.
     """
     check_record(path)
-    with _opened(path) as file:
+    with _opened(path, "pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a handle, not a mapping)
         return tensors | {key: tensors[kept] for key, kept in _aliases(file).items()}
 
@@ -54,11 +54,11 @@ def _aliases(file: Any) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, framework: str = "numpy") -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with safe_open(path, framework=framework, device="cpu") as file:
             yield file
     except FileNotFoundError:
         raise WeightsFault(f"{path}: no such file; selfhvd weights list shows what there is.") from None

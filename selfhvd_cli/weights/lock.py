@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from selfhvd_cli.errors import DiskFault
 
 LOOK_AGAIN = 2.0
-"""Seconds between two words about waiting."""
+"""Seconds to wait for another process before saying so again."""
 
 
-@contextmanager
-def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold `path` (an empty file that stays) exclusively; `on_wait` is called while another process has it.
+class StoreLock:
+    """An empty file that at most one process holds; leaving the `with` block lets it go."""
 
-    Raises:
-        DiskFault: the folder cannot be written.
-    """
-    from filelock import FileLock, Timeout
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock
 
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                lock.acquire(timeout=LOOK_AGAIN)
-                break
-            except Timeout:
-                on_wait()
-    except OSError as fault:
-        raise DiskFault(
-            f"{path.parent}: cannot be written ({fault.strerror or fault}); "
-            f"choose another folder for weights: SELFHVD_WEIGHTS_DIR=FOLDER"
-        ) from fault
-    try:
-        yield
-    finally:
-        lock.release()
+        self._lock = FileLock(path)
+        self._path = path
 
+    def acquire(self, seconds: float = LOOK_AGAIN) -> bool:
+        """Try to take it for so long; False while another process has it.
 
-def is_held(path: Path) -> bool:
-    """Whether some process holds the lock now."""
-    from filelock import FileLock, Timeout
+        Raises:
+            DiskFault: the folder cannot be written.
+        """
+        from filelock import Timeout
 
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=seconds)
+        except Timeout:
             return False
-    except Timeout:
+        except OSError as fault:
+            raise DiskFault(
+                f"{self._path.parent}: cannot be written ({fault.strerror or fault}); "
+                f"choose another folder for weights: SELFHVD_WEIGHTS_DIR=FOLDER"
+            ) from fault
         return True
+
+    def __enter__(self) -> StoreLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()

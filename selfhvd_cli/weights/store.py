@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.weights.find import find
 from selfhvd_cli.weights.load import load_state_dict, read_metadata, read_shapes
-from selfhvd_cli.weights.record import check_record, stored_file
+from selfhvd_cli.weights.pull import pull
+from selfhvd_cli.weights.record import check_record
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.report import PullReport
 from selfhvd_cli.weights.save import save_state_dict
-from selfhvd_cli.weights.spec import WeightSpec, embedded_folder
-from selfhvd_cli.weights.verify import check_hash
+from selfhvd_cli.weights.spec import WeightSpec
 
 __all__ = ["find", "load_state_dict", "read_metadata", "read_shapes", "resolve", "save_state_dict"]
 
@@ -43,35 +43,10 @@ def resolve(
         check_record(target)
         read_shapes(target)
         return target
-    from selfhvd_cli.weights.pull import pull
-
     path: Path | None = None
     for report in pull(reference, offline=offline, mirror=mirror):
         path = report.path
         if progress is not None:
             progress(report)
     assert path is not None, "a pull ends with a path or a fault"
-    return path
-
-
-def find(spec: WeightSpec) -> Path | None:
-    """The file of a manifest entry or `hf://` reference if it is here; its hash was checked.
-
-    Raises:
-        WeightsFault: it is here and damaged; or it should be embedded and is missing.
-    """
-    if spec.source != "embedded":
-        path = stored_file(spec.name)
-        if path is not None:
-            check_record(path)
-        return path
-    path = embedded_folder() / spec.filename
-    if not path.is_file():
-        raise WeightsFault(f"{path}: the embedded weights are missing; install selfhvd again.")
-    if not spec.sha256:
-        raise WeightsFault(
-            f"{spec.name}: the manifest has no sha256 for the embedded file; "
-            f"python -m selfhvd_cli.weights.embed {path} writes it."
-        )
-    check_hash(path, spec.sha256, "the installation is damaged: install selfhvd again.")
     return path
