@@ -34,6 +34,9 @@ class Ahead(Generic[T]):
         self.busy_seconds = 0.0
         """Time the iterable took to make its items."""
 
+        self.waited_seconds = 0.0
+        """Time the consumer waited for them."""
+
     def __enter__(self) -> Ahead[T]:
         self._thread.start()
         return self
@@ -46,7 +49,9 @@ class Ahead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while True:
+            asked = time.monotonic()
             item, fault, ended = _take(self._queue, self._stop)
+            self.waited_seconds += time.monotonic() - asked
             if fault is not None:
                 raise fault
             if ended:

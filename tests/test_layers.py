@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("video", "weights"),
     ("nets",),
     ("restore", "flow", "quality"),
-    ("training", "synthesis"),
+    ("training", "synthesis", "deblurring"),
     ("deblur_video", "diagnose_machine", "synth_pairs"),
     ("pretrain_network",),
     ("cli",),

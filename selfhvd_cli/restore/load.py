@@ -1,4 +1,4 @@
-"""Loading: a network's name and its weights, from wherever they are kept, to a restorer that is ready to run."""
+"""Loading: a network's name and a file of weights, to a restorer that is ready to run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from selfhvd_cli.errors import WeightsFault
 from selfhvd_cli.restore.architectures import Architecture, architecture
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.weights.load import load_state_dict, read_metadata
-from selfhvd_cli.weights.spec import default_for
-from selfhvd_cli.weights.store import resolve
+from selfhvd_cli.weights.reference import parse_reference
+from selfhvd_cli.weights.spec import WeightSpec, default_for
 from selfhvd_cli.weights.verify import sha256_of
 
 
@@ -21,59 +21,76 @@ class Loaded:
     """A network with its weights."""
 
     restorer: Restorer
-    """In eval mode on the device, its parameters frozen."""
+    """In eval mode on its device, parameters frozen."""
 
     architecture: Architecture
     """The network's row."""
 
+    model: str
+    """The network's name."""
+
     weights: str
-    """What was loaded: a name of the manifest or a file."""
+    """What was loaded: a name of the manifest, a file, or `hf://…`."""
 
     sha256: str
-    """Of the file."""
+    """Of the file; empty where parameters are fresh."""
 
 
-def load_restorer(model: str, weights: str | None, device: torch.device, offline: bool = False) -> Loaded:
-    """A network's default weights, or those that are named, behind the project's convention.
-
-    Args:
-        model: a name of `ARCHITECTURES`.
-        weights: a name of the manifest, a file or an `hf://` reference; None takes the network's default.
-        device: where it will run.
-        offline: never touch the network to find the file.
+def weights_reference(model: str, weights: str | None) -> str:
+    """What to load for a network: the named weights, or the network's default ones.
 
     Raises:
         UsageFault: there is no such network.
-        WeightsFault: the weights are missing, damaged or of another network.
+        WeightsFault: it has no default weights; or the named ones are unknown or of another network.
+    """
+    architecture(model)
+    if weights is None:
+        spec = default_for(model)
+        if spec is None:
+            raise WeightsFault(f"--model {model}: no weights are known for it; name some with --weights FILE.")
+        return spec.name
+    target = parse_reference(weights)
+    if isinstance(target, WeightSpec):
+        _check_architecture(weights, target.architecture, model)
+    return weights
+
+
+def load_restorer(model: str, weights: str, path: Path, device: torch.device) -> Loaded:
+    """A network with a file's weights behind the project's convention.
+
+    Args:
+        model: a name of `ARCHITECTURES`.
+        weights: how the user named them, for messages and reports.
+        path: their safetensors file.
+        device: where it will run.
+
+    Raises:
+        UsageFault: there is no such network.
+        WeightsFault: the file is damaged or of another network.
     """
     row = architecture(model)
-    reference = weights or _default_name(model)
-    path = resolve(reference, offline)
+    _check_architecture(weights, read_metadata(path).get("architecture", ""), model)
     restorer = row.restorer()
-    _fill(restorer, model, reference, path)
-    restorer.eval().requires_grad_(False).to(device)
-    return Loaded(restorer, row, reference, sha256_of(path))
-
-
-def _default_name(model: str) -> str:
-    spec = default_for(model)
-    if spec is None:
-        raise WeightsFault(f"--model {model}: no weights are known for it; name some with --weights FILE.")
-    return spec.name
-
-
-def _fill(restorer: Restorer, model: str, reference: str, path: Path) -> None:
-    """Load a file's tensors into the network, strictly."""
-    stated = read_metadata(path).get("architecture", model)
-    if stated != model:
-        raise WeightsFault(
-            f"--weights {reference}: these are weights of {stated}, not of {model}; add --model {stated}."
-        )
     try:
         restorer.network.load_state_dict(load_state_dict(path), strict=True)
     except RuntimeError as fault:
-        reason = str(fault).splitlines()[1].strip() if "\n" in str(fault) else str(fault)
+        reason = " ".join(str(fault).split("\n")[1:2]).strip() or str(fault)
         raise WeightsFault(
-            f"--weights {reference}: they do not fit the network {model} ({reason[:200]}); "
+            f"--weights {weights}: they do not fit the network {model} ({reason[:200]}); "
             "name the network they belong to with --model."
         ) from fault
+    restorer.eval().requires_grad_(False).to(device)
+    return Loaded(restorer, row, model, weights, sha256_of(path))
+
+
+def fresh_restorer(model: str, device: torch.device) -> Loaded:
+    """A network with fresh parameters, for measuring time and memory where no weights are at hand."""
+    row = architecture(model)
+    restorer = row.restorer()
+    restorer.eval().requires_grad_(False).to(device)
+    return Loaded(restorer, row, model, "none", "")
+
+
+def _check_architecture(weights: str, stated: str, model: str) -> None:
+    if stated and stated != model:
+        raise WeightsFault(f"--weights {weights}: these belong to {stated}, not to {model}; add --model {stated}.")

@@ -1,0 +1,173 @@
+"""Batch: which clips the inputs mean, and where the result of each goes; decided before any work."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfhvd_cli.deblurring.job import SUFFIX, default_target
+from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
+from selfhvd_cli.video.frames_folder import is_frames_folder
+from selfhvd_cli.video.writer import MUXERS
+
+OTHER_ENDINGS = (".3g2", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".mxf")
+"""Of containers that are read, and not written."""
+
+VIDEO_ENDINGS = frozenset((*MUXERS, *OTHER_ENDINGS))
+"""Files in a folder that are taken for clips; a file that is named itself may end in anything."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One clip and the place of its result."""
+
+    source: Path
+    """A video file, or a folder of numbered frames."""
+
+    target: Path
+    """The same, to be written."""
+
+    makes_folder: bool = False
+    """Whether the target's folder may be made: the user asked for a folder, not for a file in one."""
+
+    @contextmanager
+    def folder(self) -> Iterator[None]:
+        """The target's folder, made if need be; taken away again where the run fails and nothing else is in it.
+
+        Raises:
+            DiskFault: it cannot be made.
+        """
+        made: list[Path] = []
+        if self.makes_folder:
+            made = [each for each in (self.target.parent, *self.target.parent.parents) if not each.exists()]
+            try:
+                self.target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as fault:
+                reason = fault.strerror or fault
+                raise DiskFault(f"{self.target.parent}: cannot be made ({reason}); give another -o.") from fault
+        try:
+            yield
+        except BaseException:
+            for each in made:
+                with suppress(OSError):
+                    each.rmdir()
+            raise
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All that one command line asks for."""
+
+    pairs: tuple[Pair, ...]
+    """In the order given, folders by name."""
+
+    skipped: tuple[Path, ...]
+    """Inputs left aside because they are results, or have theirs already."""
+
+
+def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
+    """Pair every clip that the inputs mean with its target.
+
+    A file is a clip, and so is a folder of numbered frames. Any other folder stands for the clips in it and in its
+    subfolders; its results go to `<folder>_deblurred/` (or the output folder) with the same subfolders and names.
+
+    Args:
+        inputs: files and folders.
+        output: a file, for one clip; or a folder, which exists or ends in a slash. None is beside the input.
+
+    Raises:
+        UsageFault: the output is a file and there are several clips, or two clips have the same target.
+        InputFault: a folder holds no clips.
+    """
+    folder = output is not None and _means_folder(output)
+    pairs: list[Pair] = []
+    skipped: list[Path] = []
+    for source in inputs:
+        if source.is_dir() and not _is_frames_clip(source):
+            found, results = _clips_below(source)
+            skipped += results
+            root = Path(output) if output is not None else default_target(source)
+            if output is not None and not folder and (found or output.lower().endswith(tuple(VIDEO_ENDINGS))):
+                raise UsageFault(
+                    f"-o {output}: {source} is a folder of clips; end the output in / to make it one too."
+                )
+            pairs += [Pair(clip, root / clip.relative_to(source), makes_folder=True) for clip in found]
+        elif _is_result(source) and (output is None or len(inputs) > 1):
+            skipped.append(source)
+        else:
+            pairs.append(Pair(source, _target(source, output, folder), makes_folder=folder))
+    _check_targets(pairs, output, folder)
+    if not pairs and skipped:
+        raise UsageFault(
+            f"{skipped[0]}: ends in {SUFFIX}, so it seems to be a result already; name it alone and give -o to go on."
+        )
+    return Batch(tuple(pairs), tuple(skipped))
+
+
+def without_existing(batch: Batch) -> Batch:
+    """The batch less the clips whose target exists (`--skip-existing`)."""
+    existing = tuple(pair for pair in batch.pairs if os.path.lexists(pair.target))
+    left = tuple(pair for pair in batch.pairs if pair not in existing)
+    return Batch(left, (*batch.skipped, *(pair.source for pair in existing)))
+
+
+def _target(source: Path, output: str | None, folder: bool) -> Path:
+    if output is None:
+        return default_target(source)
+    return Path(output) / default_target(source).name if folder else Path(output)
+
+
+def _means_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def _is_result(path: Path) -> bool:
+    return path.stem.endswith(SUFFIX)
+
+
+def _is_frames_clip(folder: Path) -> bool:
+    """Whether a folder is one clip; photographs among videos do not make it one."""
+    if not is_frames_folder(folder):
+        return False
+    return not any(each.suffix.lower() in VIDEO_ENDINGS for each in folder.iterdir())
+
+
+def _clips_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Clips in a folder and its subfolders, and those left aside as results; hidden files are passed by."""
+    clips: list[Path] = []
+    results: list[Path] = []
+    for place, names, files in os.walk(folder):
+        inside = Path(place)
+        for name in sorted(names):
+            if name.startswith("."):
+                names.remove(name)
+            elif name.endswith(SUFFIX):
+                results.append(inside / name)
+                names.remove(name)
+            elif _is_frames_clip(inside / name):
+                clips.append(inside / name)
+                names.remove(name)
+        names.sort()
+        for name in sorted(files):
+            if name.startswith(".") or Path(name).suffix.lower() not in VIDEO_ENDINGS:
+                continue
+            (results if _is_result(Path(name)) else clips).append(inside / name)
+    if not clips and not results:
+        raise InputFault(
+            f"{folder}: neither video files nor numbered PNG/JPEG frames in it; "
+            f"videos are recognised by endings such as .mp4, .mov or .mkv."
+        )
+    return clips, results
+
+
+def _check_targets(pairs: Sequence[Pair], output: str | None, folder: bool) -> None:
+    if len(pairs) > 1 and output is not None and not folder:
+        raise UsageFault(f"-o {output}: there are {len(pairs)} clips, so the output must be a folder; end it in /.")
+    for target, count in Counter(os.path.abspath(pair.target) for pair in pairs).items():
+        if count > 1:
+            names = " and ".join(str(pair.source) for pair in pairs if os.path.abspath(pair.target) == target)
+            raise UsageFault(f"{names} would both become {target}; rename one, or deblur them apart.")

@@ -1,0 +1,86 @@
+"""`selfhvd deblur`: takes the blur out of clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from selfhvd_cli.cli.console import Console, pass_console
+from selfhvd_cli.cli.options import (
+    Command,
+    add_options,
+    compute_options,
+    dry_run_option,
+    encoding_options,
+    model_options,
+    output_options,
+    overwrite_option,
+    seed_option,
+    size_options,
+    skip_existing_option,
+    span_options,
+    strength_option,
+)
+from selfhvd_cli.errors import UsageFault
+
+
+@click.command(cls=Command)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", metavar="FILE|FOLDER", help="Result; a folder if it exists or ends in /.")
+@add_options(
+    strength_option,
+    model_options,
+    compute_options,
+    size_options,
+    span_options,
+    encoding_options,
+    seed_option,
+    overwrite_option,
+    skip_existing_option,
+    dry_run_option,
+    output_options,
+)
+@pass_console
+def deblur(
+    console: Console,
+    inputs: tuple[Path, ...],
+    output: str | None,
+    overwrite: bool,
+    skip_existing: bool,
+    dry_run: bool,
+    codec: str | None,
+    crf: int | None,
+    preset: str | None,
+    hardware: bool,
+    **settings: Any,
+) -> None:
+    """Take the blur out of clips and keep everything else: sound, times, orientation, colours, tags.
+
+    INPUT is a video file, a folder of numbered PNG/JPEG frames, or a folder of clips. The result is
+    clip_deblurred.<ending> beside clip, or what -o says.
+    """
+    from selfhvd_cli.cli.batch import plan_batch, without_existing
+    from selfhvd_cli.cli.deblur_runs import run_all, show_plans
+    from selfhvd_cli.deblurring.job import DeblurJob, check_target
+    from selfhvd_cli.video.encoders import Encoding
+
+    if overwrite and skip_existing:
+        raise UsageFault("--overwrite and --skip-existing contradict each other; give one of them.")
+    encoding = Encoding(codec, crf, preset, hardware)
+    batch = plan_batch(inputs, output)
+    if skip_existing:
+        batch = without_existing(batch)
+    for pair in batch.pairs:
+        check_target(pair.source, pair.target, overwrite)
+    for path in batch.skipped:
+        console.say(f"{path}: left aside, it is done already")
+    jobs = [
+        DeblurJob(pair.source, pair.target, encoding=encoding, overwrite=overwrite, **settings)
+        for pair in batch.pairs
+    ]
+    if dry_run:
+        show_plans(console, jobs)
+    else:
+        run_all(console, batch, jobs)

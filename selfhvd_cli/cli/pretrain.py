@@ -1,0 +1,81 @@
+"""`selfhvd pretrain`: supervised training of the embedded network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from selfhvd_cli.cli.console import Console, pass_console
+from selfhvd_cli.cli.options import Command, compute_options, output_options, seed_option
+from selfhvd_cli.cli.progress import State, progress_display
+
+
+@click.command(cls=Command)
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights to write.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=20_000, show_default=True, help="Optimizer steps in all."
+)
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Windows a step.")
+@click.option("--crop", type=int, default=192, show_default=True, help="Side of the windows in pixels.")
+@click.option("--sources", type=click.IntRange(1, 8), default=4, show_default=True, help="Helping frames a window.")
+@click.option("--rate", type=float, default=5e-4, show_default=True, help="Peak learning rate.")
+@click.option("--reuse", type=click.IntRange(min=1), default=4, show_default=True, help="Uses of a rendered window.")
+@click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; default: processors less one.")
+@click.option("--minutes", type=click.FloatRange(min=0.0), help="Stop after this long; the same command goes on.")
+@click.option("--list", "listing", type=click.Path(path_type=Path), help="File naming the photographs to use.")
+@click.option("--init", type=click.Path(path_type=Path), help="Weights to begin with, instead of random ones.")
+@compute_options
+@seed_option
+@output_options
+@pass_console
+def pretrain(
+    console: Console,
+    photos: Path,
+    output: Path,
+    steps: int,
+    batch: int,
+    crop: int,
+    sources: int,
+    rate: float,
+    reuse: int,
+    workers: int | None,
+    minutes: float | None,
+    listing: Path | None,
+    init: Path | None,
+    device: str,
+    precision: str,
+    seed: int,
+) -> None:
+    """Train the embedded network on handheld clips synthesised on the fly from the PHOTOS folder.
+
+    OUTPUT.checkpoint is kept beside the weights; the same command continues it.
+    """
+    from selfhvd_cli.errors import InputFault
+    from selfhvd_cli.pretrain_network import PretrainConfig, PretrainReport
+    from selfhvd_cli.pretrain_network import pretrain as run
+    from selfhvd_cli.weights.load import load_state_dict
+
+    chosen: Path | list[Path] = photos
+    if listing is not None:
+        if not listing.is_file():
+            raise InputFault(f"{listing}: no such list of photographs.")
+        chosen = [photos / name for name in listing.read_text(encoding="utf-8").split()]
+    config = PretrainConfig(steps=steps, batch=batch, crop=crop, sources=sources, rate=rate, reuse=reuse, seed=seed)
+    last: PretrainReport | None = None
+    start = None if init is None else load_state_dict(init)
+    with progress_display(console, output.name) as display:
+        for report in run(
+            chosen, output, config, device=device, precision=precision, workers=workers, minutes=minutes, start=start
+        ):
+            last = report
+            left = report.seconds * (report.steps - report.step)
+            note = f"picture {report.picture:.4f}, flow {report.flow:.3f}, gain {report.gain:+.2f} dB"
+            display.show(State("pretrain", report.step, report.steps, 1 / report.seconds, left, "steps", note))
+            if report.validation is not None:
+                values = ", ".join(f"{name} {value:.2f}" for name, value in report.validation.items())
+                console.say(f"step {report.step}: {values}")
+    console.say(f"{output} ({output.stat().st_size / 1e6:.1f} MB)" if output.exists() else "nothing trained")
+    if console.json and last is not None:
+        console.data(last)

@@ -1,0 +1,75 @@
+"""`selfhvd synth`: blurry/sharp pairs from sharp pictures or sharp video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from selfhvd_cli.cli.console import Console, pass_console
+from selfhvd_cli.cli.options import Command, output_options, overwrite_option, seed_option
+from selfhvd_cli.cli.progress import State, progress_display
+
+NOISE = {"auto": None, "day": False, "night": True}
+
+
+@click.command(cls=Command)
+@click.argument("sharp", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to make the clips in.")
+@click.option("--clips", type=click.IntRange(min=1), default=1, show_default=True, help="Clips from photographs.")
+@click.option("--frames", type=click.IntRange(min=2), default=30, show_default=True, help="Frames of each clip.")
+@click.option("--size", default="1280x720", show_default=True, help="Width×height of each clip in pixels.")
+@click.option("--severity", type=click.FloatRange(min=0.0), help="Blur of the worst tenth of the frames in pixels.")
+@click.option("--noise", type=click.Choice(sorted(NOISE)), default="auto", show_default=True, help="Sensor noise.")
+@click.option("--flow/--no-flow", default=True, show_default=True, help="Write the exact flow to the next frame.")
+@seed_option
+@overwrite_option
+@output_options
+@pass_console
+def synth(
+    console: Console,
+    sharp: Path,
+    output: Path,
+    clips: int,
+    frames: int,
+    size: str,
+    severity: float | None,
+    noise: str,
+    flow: bool,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Make blurry/sharp training pairs from SHARP: photographs (hand shake) or sharp video (GoProShake).
+
+    A photograph, or a folder of them, is filmed by a synthetic hand; a video, or a folder of numbered frames, is
+    averaged over runs of frames whose length follows the camera's speed. About a third of the frames stays sharp.
+    """
+    from selfhvd_cli.synth_pairs import synth as steps
+
+    made: dict[str, list[bool]] = {}
+    with progress_display(console, sharp.name) as display:
+        for report in steps(
+            sharp,
+            output,
+            clips=clips,
+            frames=frames,
+            size=_height_width(size),
+            seed=seed,
+            severity=severity,
+            night=NOISE[noise],
+            flow=flow,
+            overwrite=overwrite,
+        ):
+            made.setdefault(report.clip, []).append(report.sharp)
+            display.show(State(report.clip, report.frame + 1, report.frames))
+    for clip, kinds in made.items():
+        console.say(f"{output / clip}: {len(kinds)} pairs, {sum(kinds)} of them sharp")
+    if console.json:
+        console.data([{"clip": str(output / clip), "frames": len(k), "sharp": sum(k)} for clip, k in made.items()])
+
+
+def _height_width(size: str) -> tuple[int, int]:
+    width, cross, height = size.lower().partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise click.BadParameter(f"{size}: write it as WIDTHxHEIGHT, such as 1280x720.", param_hint="--size")
+    return int(height), int(width)

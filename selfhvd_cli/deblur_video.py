@@ -1,0 +1,232 @@
+"""Deblurring of one clip: decode, restore and encode at the same time, everything else in the file kept."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+
+from selfhvd_cli.clip import Clip
+from selfhvd_cli.deblurring.job import DeblurJob, check_paths, default_target
+from selfhvd_cli.deblurring.report import DeblurReport, Progress, Tally
+from selfhvd_cli.deblurring.setup import Setup, fetch_weights, set_up
+from selfhvd_cli.deblurring.span import expected_frames, span_of
+from selfhvd_cli.device import Precision, choose_compute
+from selfhvd_cli.moments import Moment, parse_moment
+from selfhvd_cli.pipeline import Ahead, Behind
+from selfhvd_cli.restore.guard import Verdict
+from selfhvd_cli.restore.load import weights_reference
+from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.frame import SourceFrame
+from selfhvd_cli.video.reader import Reader, open_reader
+from selfhvd_cli.video.writer import Writer, open_writer
+
+Judged = tuple[SourceFrame, Tensor | None, Verdict | None, tuple[str, ...]]
+"""A frame; what replaces it, if anything does; the guard's verdict, if it was judged; what happened meanwhile."""
+
+
+def deblur(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    model: str = "lite",
+    weights: str | Path | None = None,
+    strength: float = 1.0,
+    device: str = "auto",
+    precision: Precision = "auto",
+    window: int | None = None,
+    tile: int | None = None,
+    max_memory: int | None = None,
+    start: str | float | Moment | None = None,
+    duration: str | float | Moment | None = None,
+    encoding: Encoding | None = None,
+    overwrite: bool = False,
+    offline: bool = False,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> DeblurReport:
+    """Take the blur out of a clip; the twin of `selfhvd deblur`.
+
+    Args:
+        source: a video file or a folder of numbered frames.
+        target: the result; None is `<source>_deblurred` beside it.
+        start, duration: seconds, or text as on the command line (`5s`, `120f`, `1:02.5`).
+        on_progress: called with every report of the run.
+        The others are the fields of `DeblurJob`.
+
+    Raises:
+        SelfHVDError: a child of it, by what went wrong; the target is then as it was.
+    """
+    source = Path(source)
+    job = DeblurJob(
+        source=source,
+        target=default_target(source) if target is None else Path(target),
+        model=model,
+        weights=None if weights is None else str(weights),
+        strength=strength,
+        device=device,
+        precision=precision,
+        window=window,
+        tile=tile,
+        max_memory=max_memory,
+        start=_moment(start),
+        duration=_moment(duration),
+        encoding=encoding or Encoding(),
+        overwrite=overwrite,
+        offline=offline,
+        seed=seed,
+    )
+    report = None
+    with closing(deblur_steps(job)) as steps:
+        for step in steps:
+            report = step.report
+            if on_progress is not None:
+                on_progress(step)
+    assert report is not None
+    return report
+
+
+def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
+    """Do a job, reporting after every frame; the last report holds the `DeblurReport`.
+
+    Closing the iterator early (or an exception, or Ctrl-C) gives the run up: nothing is left behind, and an existing
+    target stays as it was.
+
+    Raises:
+        SelfHVDError: a child of it, by what went wrong.
+    """
+    started = time.monotonic()
+    check_paths(job.source, job.target, job.overwrite)
+    compute = choose_compute(job.device, job.precision)
+    weights_reference(job.model, job.weights)  # a wrong name ends the run here
+    span = span_of(job.source, job.start, job.duration)
+    with open_reader(job.source, span.start, span.duration) as reader:
+        total = expected_frames(reader.info, span)
+        yield Progress("prepare", 0, total, messages=(f"running on {compute}",) if job.strength else ())
+        tally = Tally()
+        with open_writer(job.target, reader.info, job.encoding, job.overwrite, span.start, span.duration) as writer:
+            weights = (yield from _fetch(job)) if job.strength else None
+            setup = set_up(job, reader.info, compute, weights)
+            yield Progress("prepare", 0, total, messages=(str(setup),))
+            stages = yield from _stream(reader, writer, setup, total, tally)
+            yield Progress("finish", tally.frames, tally.frames)
+        if reader.damaged:
+            tally.events.append(f"{reader.damaged} damaged packets in the source")
+        report = _report(job, setup, tally, writer, stages, time.monotonic() - started)
+    yield Progress("done", report.frames, report.frames, rate=report.frames_per_second, report=report)
+
+
+def _fetch(job: DeblurJob) -> Generator[Progress, None, Path]:
+    """Pass on the reports of a fetch; gives the file."""
+    for report in fetch_weights(job):
+        if isinstance(report, Path):
+            return report
+        yield report
+    raise AssertionError("a fetch ends with a path or a fault")
+
+
+def _stream(
+    reader: Reader, writer: Writer, setup: Setup, total: int | None, tally: Tally
+) -> Generator[Progress, None, dict[str, float]]:
+    """All frames from the reader through the network to the writer; gives the seconds each stage was at work."""
+
+    def write(pair: tuple[SourceFrame, Tensor | None]) -> None:
+        writer.write(*pair)
+
+    begun = time.monotonic()
+    waited = 0.0
+    with Ahead(_decoded(reader, setup), setup.queue_depth) as ahead, Behind(write, setup.queue_depth) as behind:
+        for frame, restored, verdict, events in _judged(ahead, setup):
+            handed_over = time.monotonic()
+            behind.put((frame, restored))
+            waited += time.monotonic() - handed_over
+            tally.add(verdict, events)
+            yield _progress(behind.done, total, time.monotonic() - begun, events)
+        middle = time.monotonic() - begun - waited - ahead.waited_seconds
+    return {"decode": ahead.busy_seconds, "restore": max(0.0, middle), "encode": behind.busy_seconds}
+
+
+def _decoded(reader: Reader, setup: Setup) -> Iterator[SourceFrame]:
+    """The reader's frames, their RGB computed here, off the network's thread."""
+    for frame in reader:
+        if setup.loaded is not None:
+            frame.rgb()
+        yield frame
+
+
+def _judged(frames: Iterable[SourceFrame], setup: Setup) -> Iterator[Judged]:
+    """Every frame in order with what shall replace it, None where it passes as it was decoded."""
+    if setup.loaded is None or setup.plan is None:
+        for frame in frames:
+            yield frame, None, None, ()
+        return
+    waiting: deque[SourceFrame] = deque()
+
+    def clips() -> Iterator[Clip]:
+        for frame in frames:
+            waiting.append(frame)
+            yield Clip(frame.rgb().unsqueeze(0), (frame.time,))
+            # The windows keep their own, smaller copy; the writer computes this one again if it needs it.
+            frame.forget()
+
+    for restored in restore_stream(setup.loaded.restorer, clips(), setup.plan, setup.compute):
+        frame = waiting.popleft()
+        assert frame.time == restored.time, "frames come back in order"
+        untouched = restored.verdict.strength == 0
+        yield frame, None if untouched else restored.frame, restored.verdict, restored.events
+
+
+def _progress(done: int, total: int | None, seconds: float, events: tuple[str, ...]) -> Progress:
+    rate = done / seconds if done and seconds > 0 else None
+    if total is not None:
+        total = max(total, done)  # the container's count was a promise
+    left = (total - done) / rate if rate and total is not None else None
+    return Progress("deblur", done, total, rate=rate, seconds_left=left, messages=events)
+
+
+def _report(
+    job: DeblurJob, setup: Setup, tally: Tally, writer: Writer, stages: dict[str, float], seconds: float
+) -> DeblurReport:
+    loaded = setup.loaded
+    return DeblurReport(
+        source=job.source,
+        target=job.target,
+        frames=tally.frames,
+        frames_changed=tally.changed,
+        strength=tally.strength,
+        held_back=tally.held_back,
+        sharpness_before=tally.before,
+        sharpness_after=tally.after,
+        reasons=dict(tally.reasons),
+        model=loaded.model if loaded else None,
+        weights=loaded.weights if loaded else None,
+        weights_sha256=loaded.sha256 if loaded else None,
+        device=str(setup.compute) if loaded else None,
+        plan=str(setup.plan) if loaded else None,
+        events=tuple(tally.events),
+        seconds=seconds,
+        frames_per_second=tally.frames / seconds,
+        stage_seconds=stages,
+        bytes_before=_size(job.source),
+        bytes_after=_size(job.target),
+        receipt=writer.receipt.as_dict(),
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    if path.is_dir():
+        return sum(each.stat().st_size for each in path.iterdir() if each.is_file())
+    return path.stat().st_size
+
+
+def _moment(value: str | float | Moment | None) -> Moment | None:
+    if value is None or isinstance(value, Moment):
+        return value
+    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(value))

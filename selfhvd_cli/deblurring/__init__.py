@@ -1,0 +1,1 @@
+"""Parts of the deblurring story: what is asked for and what is told."""

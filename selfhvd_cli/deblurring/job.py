@@ -1,0 +1,111 @@
+"""The job: one clip to deblur, how, and whether that may be started."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfhvd_cli.device import Precision
+from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.moments import Moment
+from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.writer import MUXERS
+
+SUFFIX = "_deblurred"
+"""Ends the name of a result; what ends so is never taken for an input by itself."""
+
+
+@dataclass(frozen=True)
+class DeblurJob:
+    """One clip to deblur, and how."""
+
+    source: Path
+    """A video file or a folder of numbered frames."""
+
+    target: Path
+    """The same, to be written; a folder that does not exist is made."""
+
+    model: str = "lite"
+    """A name of `ARCHITECTURES`."""
+
+    weights: str | None = None
+    """Manifest name or file; None takes the network's default."""
+
+    strength: float = 1.0
+    """Share of the restoration that is taken; at 0 no network is loaded."""
+
+    device: str = "auto"
+    """auto, cuda, cuda:N, mps or cpu."""
+
+    precision: Precision = "auto"
+    """Arithmetic of the network."""
+
+    window: int | None = None
+    """Frames the network sees at a time; None is chosen by the memory there is."""
+
+    tile: int | None = None
+    """Side of the tiles in pixels; None is chosen by the memory there is."""
+
+    max_memory: int | None = None
+    """Bytes the network may use; None is what there is."""
+
+    start: Moment | None = None
+    """Where to begin, from the first frame."""
+
+    duration: Moment | None = None
+    """How much to take."""
+
+    encoding: Encoding = field(default_factory=Encoding)
+    """Codec and quality; the default is like the source."""
+
+    overwrite: bool = False
+    """Whether an existing target is replaced."""
+
+    offline: bool = False
+    """Never touch the network to find weights."""
+
+    seed: int = 0
+    """For networks that draw random numbers."""
+
+
+def default_target(source: Path) -> Path:
+    """`clip.mp4` → `clip_deblurred.mp4` beside it, `frames/` → `frames_deblurred`.
+
+    A container that is read but not written becomes `.mkv`, which holds everything.
+    """
+    named = source if source.name not in ("", ".", "..") else Path(os.path.abspath(source))
+    if named.is_dir():
+        return named.with_name(named.name + SUFFIX)
+    ending = named.suffix if named.suffix.lower() in MUXERS else ".mkv"
+    return named.with_name(named.stem + SUFFIX + ending)
+
+
+def check_paths(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse what must not be started.
+
+    Raises:
+        InputFault: the source does not exist.
+        UsageFault: as `check_target`.
+    """
+    if not source.exists():
+        raise InputFault(f"{source}: no such file or folder.")
+    check_target(source, target, overwrite)
+
+
+def check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse a target that would cost the user something.
+
+    Raises:
+        UsageFault: the target is the source, also through links, or exists and `overwrite` is not set.
+    """
+    if source.exists() and target.exists() and os.path.samefile(source, target):
+        raise UsageFault(f"{target}: this is the input itself; name another output with -o.")
+    if source.is_dir() and source.resolve() in target.resolve().parents:
+        raise UsageFault(f"{target}: lies inside the input folder; name another output with -o.")
+    if os.path.lexists(target) and not overwrite and not _is_empty_folder(target):
+        raise UsageFault(f"{target}: exists already; replace it with --overwrite, or name another output with -o.")
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

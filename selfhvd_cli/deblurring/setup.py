@@ -1,0 +1,133 @@
+"""Setup: the network of a job, loaded and fitted to the clip and the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from selfhvd_cli.deblurring.job import DeblurJob
+from selfhvd_cli.deblurring.report import DeblurPlan, Progress
+from selfhvd_cli.deblurring.span import expected_frames, span_of
+from selfhvd_cli.device import Compute, choose_compute
+from selfhvd_cli.restore.estimate import seconds_a_frame
+from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
+from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
+from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.reader import open_reader
+from selfhvd_cli.weights.pull import pull
+from selfhvd_cli.weights.reference import parse_reference
+from selfhvd_cli.weights.spec import WeightSpec
+from selfhvd_cli.weights.store import find
+
+QUEUE_BYTES = 256 << 20
+"""Memory for pictures that wait between two stages: keeps both busy, and is little beside what a network takes."""
+
+DEEPEST_QUEUE = 8
+"""Pictures that wait at most: enough to level out the bursts in which windows end."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What runs on the frames of one clip."""
+
+    compute: Compute
+    """Device and precision."""
+
+    queue_depth: int
+    """Pictures that may wait between two stages."""
+
+    loaded: Loaded | None
+    """The network; None where the strength is 0."""
+
+    plan: Plan | None
+    """Windows and tiles; None likewise."""
+
+    def __str__(self) -> str:
+        if self.loaded is None:
+            return "strength 0: no network is used, every frame passes as it was decoded"
+        return f"network {self.loaded.model} with weights {self.loaded.weights}, {self.plan}"
+
+
+def fetch_weights(job: DeblurJob) -> Iterator[Progress | Path]:
+    """Reports while a job's weights are fetched, if they must be; then the file.
+
+    Raises:
+        UsageFault: there is no such network.
+        WeightsFault: the weights are not to be had, or of another network.
+    """
+    for report in pull(weights_reference(job.model, job.weights), offline=job.offline):
+        if report.path is not None:
+            yield report.path
+        else:
+            note = (f"{report.name}: {report.note}",) if report.note else ()
+            yield Progress("fetch", report.done, report.total, unit="bytes", messages=note)
+
+
+def set_up(job: DeblurJob, info: VideoInfo, compute: Compute, weights: Path | None) -> Setup:
+    """Load the network and fit windows and tiles to the clip's frames.
+
+    Args:
+        weights: file of the weights; None where the job's strength is 0.
+    """
+    depth = max(2, min(DEEPEST_QUEUE, QUEUE_BYTES // (12 * info.width * info.height)))
+    if weights is None:
+        return Setup(compute, depth, None, None)
+    torch.manual_seed(job.seed)
+    reference = weights_reference(job.model, job.weights)
+    loaded = load_restorer(job.model, reference, weights, compute.device)
+    return Setup(compute, depth, loaded, _plan(job, info, compute, loaded))
+
+
+def plan_deblur(job: DeblurJob) -> DeblurPlan:
+    """What a job would do and need, its time by a short run of the network; nothing is fetched or written.
+
+    Raises:
+        SelfHVDError: a child of it, where the job itself would end with one before its work.
+    """
+    compute = choose_compute(job.device, job.precision)
+    reference = weights_reference(job.model, job.weights)
+    span = span_of(job.source, job.start, job.duration)
+    with open_reader(job.source, span.start, span.duration) as reader:
+        info = reader.info
+    frames = expected_frames(info, span)
+    size = (info.width, info.height)
+    if job.strength == 0:
+        return DeblurPlan(job.source, job.target, size, frames, None, None, None, None, 0, None)
+    target = parse_reference(reference)
+    path = find(target) if isinstance(target, WeightSpec) else target
+    if path is not None and path.suffix == ".safetensors":
+        loaded = load_restorer(job.model, reference, path, compute.device)
+    else:
+        loaded = fresh_restorer(job.model, compute.device)
+    plan = _plan(job, info, compute, loaded)
+    each = seconds_a_frame(loaded.restorer, loaded.architecture, plan, compute, info.height, info.width)
+    memory = estimate_memory(loaded.architecture, plan, info.height, info.width, compute.dtype)
+    return DeblurPlan(
+        source=job.source,
+        target=job.target,
+        size=size,
+        frames=frames,
+        model=job.model,
+        weights=reference,
+        device=str(compute),
+        plan=str(plan),
+        memory=memory + buffer_memory(plan, info.height, info.width),
+        seconds=None if frames is None else each * frames,
+        notes=() if loaded.sha256 else (f"weights {reference} are not in the store; the run would get them first",),
+    )
+
+
+def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> Plan:
+    return choose_plan(
+        loaded.architecture,
+        info.height,
+        info.width,
+        compute,
+        window=job.window,
+        tile=job.tile,
+        strength=job.strength,
+        max_memory=job.max_memory,
+    )
