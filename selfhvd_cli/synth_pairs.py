@@ -1,0 +1,185 @@
+"""Synth: folders of blurry/sharp frame pairs from photographs (hand shake) or from sharp video (GoProShake)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
+from selfhvd_cli.synthesis.clips import SHARP_EXTENT, draw_clip
+from selfhvd_cli.synthesis.gopro_shake import GoProShakeConfig, synthesise
+from selfhvd_cli.synthesis.pool import read_photos
+from selfhvd_cli.synthesis.windows import Bytes
+from selfhvd_cli.video.frames_folder import is_frames_folder
+from selfhvd_cli.video.reader import open_reader
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True)
+class SynthReport:
+    """One finished frame."""
+
+    clip: str
+    """Folder of the clip, below the output."""
+
+    frame: int
+    """Number of the frame, from 0."""
+
+    frames: int | None
+    """Frames in the clip; None where that is not known beforehand."""
+
+    sharp: bool
+    """Whether the recorded frame counts as sharp."""
+
+
+def synth(
+    source: Path,
+    target: Path,
+    *,
+    clips: int = 1,
+    frames: int = 30,
+    size: tuple[int, int] = (720, 1280),
+    seed: int = 0,
+    severity: float | None = None,
+    night: bool | None = None,
+    flow: bool = True,
+    overwrite: bool = False,
+) -> Iterator[SynthReport]:
+    """Write `target/<clip>/{blurry,sharp}/000000.png`, exact flow to the next frame, and `clip.json`.
+
+    A photograph or a folder of photographs gives clips of hand shake; a video or a folder of numbered frames is
+    averaged as in the paper's GoProShake, without flow. A clip's folder appears when it is complete.
+
+    Args:
+        source: photograph, folder of photographs, sharp video, or folder of numbered sharp frames.
+        target: folder to make.
+        clips: clips to make from photographs.
+        frames: frames in each.
+        size: height and width of each.
+        seed: source of all randomness.
+        severity: 90th percentile of the blur's length in pixels; drawn for each clip where None.
+        night: force noisy (True) or quiet (False) clips.
+        flow: whether to write `flow/000000.npz` (`flow` `[H, W, 2]` float16, to the next frame).
+
+    Raises:
+        InputFault: nothing usable at `source`.
+        UsageFault: `target` holds a clip of that name already and `overwrite` is off.
+        DiskFault: a file could not be written.
+    """
+    if min(size) < 64 or clips < 1 or frames < 2:
+        raise UsageFault(f"need clips >= 1, frames >= 2 and sides >= 64; got {clips}, {frames} and {size}.")
+    if not source.exists():
+        raise InputFault(f"{source}: no such file or folder.")
+    photos = _photographs(source)
+    if not photos:
+        yield from _from_video(source, target / source.stem, overwrite)
+        return
+    for number in range(clips):
+        yield from _from_photos(
+            photos, target / f"clip_{number:03d}", frames, size, (seed, number), severity, night, flow, overwrite
+        )
+
+
+def _photographs(source: Path) -> list[Path]:
+    """Photographs at `source`; none for a video or for a folder of numbered frames."""
+    if source.is_file():
+        return [source] if source.suffix.lower() in PICTURES else []
+    if is_frames_folder(source):
+        return []
+    return sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURES)
+
+
+def _from_photos(
+    photos: list[Path],
+    folder: Path,
+    frames: int,
+    size: tuple[int, int],
+    seed: tuple[int, int],
+    severity: float | None,
+    night: bool | None,
+    flow: bool,
+    overwrite: bool,
+) -> Iterator[SynthReport]:
+    rng = np.random.default_rng(seed)
+    chosen = [photos[int(i)] for i in rng.permutation(len(photos))[:3]]
+    clip = draw_clip(read_photos(chosen), size, frames, int(rng.integers(2**31)), severity=severity, night=night)
+    part = _begin(folder, overwrite, ("blurry", "sharp", "flow") if flow else ("blurry", "sharp"))
+    extents = clip.extents()
+    for number in range(frames):
+        frame = clip.frame(number)
+        _write(part / "blurry" / f"{number:06d}.png", frame.blurry)
+        _write(part / "sharp" / f"{number:06d}.png", frame.sharp)
+        if flow and number + 1 < frames:
+            np.savez_compressed(
+                part / "flow" / f"{number:06d}.npz", flow=clip.flow(number, number + 1).astype(np.float16)
+            )
+        yield SynthReport(folder.name, number, frames, extents[number] <= SHARP_EXTENT)
+    camera = clip.renderer.camera
+    _finish(
+        part,
+        folder,
+        {
+            "photographs": [path.name for path in chosen],
+            "frame_interval": camera.frame_interval,
+            "exposure": camera.exposure,
+            "readout": camera.readout,
+            "sensor": vars(clip.sensor),
+            "blur_length_px": [round(extent, 3) for extent in extents],
+            "sharp": [extent <= SHARP_EXTENT for extent in extents],
+        },
+    )
+
+
+def _from_video(source: Path, folder: Path, overwrite: bool) -> Iterator[SynthReport]:
+    part = _begin(folder, overwrite, ("blurry", "sharp"))
+    averaged: list[int] = []
+    with open_reader(source) as reader:
+        frames: Iterator[Bytes] = (
+            (frame.rgb() * 255.0).round().clamp(0, 255).byte().permute(1, 2, 0).numpy() for frame in reader
+        )
+        for number, pair in enumerate(synthesise(frames)):
+            _write(part / "blurry" / f"{number:06d}.png", pair.blurry)
+            _write(part / "sharp" / f"{number:06d}.png", pair.sharp)
+            averaged.append(pair.frames)
+            yield SynthReport(folder.name, number, None, pair.frames == 1)
+    if not averaged:
+        shutil.rmtree(part)
+        raise InputFault(f"{source}: too few frames, GoProShake needs at least {GoProShakeConfig().window}.")
+    _finish(part, folder, {"video": source.name, "averaged_frames": averaged, "sharp": [n == 1 for n in averaged]})
+
+
+def _begin(folder: Path, overwrite: bool, kinds: tuple[str, ...]) -> Path:
+    if folder.exists() and not overwrite:
+        raise UsageFault(f"{folder}: exists already; choose another folder, or add --overwrite.")
+    part = folder.with_name(folder.name + ".part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        for kind in kinds:
+            (part / kind).mkdir(parents=True)
+    except OSError as fault:
+        raise DiskFault(f"{part}: cannot be made ({fault.strerror}); choose another output folder.") from fault
+    return part
+
+
+def _write(path: Path, picture: Bytes) -> None:
+    ok, data = cv2.imencode(".png", picture[:, :, ::-1])
+    assert ok
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as fault:
+        raise DiskFault(f"{path}: cannot be written ({fault.strerror}); free some space.") from fault
+
+
+def _finish(part: Path, folder: Path, facts: dict[str, object]) -> None:
+    (part / "clip.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(part, folder)

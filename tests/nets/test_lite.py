@@ -1,0 +1,77 @@
+"""The embedded network: its shapes, its ends, and that untrained it does no harm."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.ops.source_frames import choose_sources
+
+
+@pytest.fixture(scope="module")
+def network() -> Lite:
+    torch.manual_seed(0)
+    return Lite(sources=2).eval()
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_any_length_gives_a_frame_for_a_frame(network: Lite, length: int) -> None:
+    frames = torch.rand(1, length, 3, 64, 72)
+    with torch.inference_mode():
+        assert network(frames).shape == frames.shape
+
+
+def test_only_the_wanted_frames_come_and_they_are_the_same(network: Lite) -> None:
+    frames = torch.rand(1, 5, 3, 64, 64)
+    with torch.inference_mode():
+        everything, middle = network(frames), network(frames, slice(2, 4))
+    assert torch.allclose(everything[:, 2:4], middle, atol=1e-6)
+
+
+def test_clips_of_a_batch_do_not_mix(network: Lite) -> None:
+    frames = torch.rand(2, 3, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(network(frames)[1:], network(frames[1:]), atol=1e-5)
+
+
+def test_a_still_clip_stays_as_it_is_before_training(network: Lite) -> None:
+    frame = torch.rand(1, 1, 3, 64, 64)
+    with torch.inference_mode():
+        output = network(frame.expand(1, 3, 3, 64, 64))
+    assert (output - frame).abs().mean() < 0.1
+
+
+def test_every_parameter_learns(network: Lite) -> None:
+    training = Lite(sources=2)
+    for name, value in training.named_parameters():
+        if "residual" in name or "mix" in name or ".last" in name:
+            torch.nn.init.normal_(value, std=0.05)
+    result = training.restore(torch.rand(1, 3, 64, 64), torch.rand(1, 2, 3, 64, 64))
+    (result.frames.abs().mean() + sum(a.flow.abs().mean() + a.log_scale.mean() for a in result.alignments)).backward()
+    still = [n for n, p in training.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not still
+
+
+def test_correlation_finds_a_shift() -> None:
+    features = torch.randn(1, 8, 12, 12)
+    moved = torch.roll(features, shifts=(1, -2), dims=(2, 3))
+    best = correlate(features, moved, 3)[0, :, 6, 6].argmax()
+    assert displacements(3)[int(best)] == (-2, 1)
+
+
+def test_correlation_has_the_right_gradient() -> None:
+    a = torch.randn(1, 2, 4, 5, dtype=torch.double, requires_grad=True)
+    b = torch.randn(1, 2, 4, 5, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, y: correlate(x, y, 1), (a, b))
+
+
+def test_sources_are_sharp_and_near_and_on_both_sides() -> None:
+    scores = [1.0] * 21
+    scores[4], scores[13], scores[20] = 50.0, 40.0, 60.0
+    chosen = choose_sources(scores, 10, 3)
+    assert set(chosen[:2]) == {4, 13}
+    assert chosen[2] == 20
+    assert choose_sources([1.0], 0, 3) == (0, 0, 0)
+    assert set(choose_sources([1.0, 9.0], 0, 2)) == {1, 0}
