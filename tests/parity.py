@@ -167,6 +167,23 @@ def official_tiles(
     return total / count
 
 
+def build_flowformerpp() -> nn.Module:
+    from selfhvd_cli.nets.flowformerpp import FlowFormerPP
+
+    return FlowFormerPP()
+
+
+def run_flowformerpp(module: Any, case: str, inputs: Tensors) -> Tensors:
+    """Raw pairs (a) and sizes that need padding (b)."""
+    from selfhvd_cli.flow.flowformerpp import FlowFormerPPEstimator
+
+    image1, image2 = inputs["image1"] / 255, inputs["image2"] / 255
+    if case == "b":
+        return {"flow": FlowFormerPPEstimator(module)(image1, image2).vectors}
+    flow, low = module(image1, image2)
+    return {"flow": flow, "flow_low": low}
+
+
 def run_nothing(module: nn.Module, case: str, inputs: Tensors) -> Tensors:
     """Networks of which a folder gives keys alone."""
     return {}
@@ -179,6 +196,7 @@ NETWORKS: Mapping[str, Network] = {
         build_basicvsrpp, run_basicvsrpp, {"out": 2e-5, "flows_forward": 2e-5, "flows_backward": 2e-5}
     ),
     "rvrt_deblur": Network(build_rvrt, run_rvrt, {"out": 2e-5, "flows_forward": 2e-5, "flows_backward": 2e-5}),
+    "flowformerpp": Network(build_flowformerpp, run_flowformerpp, {"flow": 2e-4, "flow_low": 4e-5}, gain=0.5),
     "sea_raft_spring_m": Network(
         build_searaft_medium,
         run_searaft,

@@ -121,7 +121,7 @@ class SecondOrderAlignment(nn.Module):
         return deform_conv2d(torch.cat(tuple(previous), dim=1), offset, mask.sigmoid(), self.weight, self.bias)
 
 
-class BasicVSRPP(nn.Module):
+class BasicVSRPlusPlus(nn.Module):
     """BasicVSR++ of the deblurring models; keys as published, less the prefix `generator.`.
 
     Nothing is remembered between calls. (The official module keeps a flag from the first palindromic clip it meets
@@ -214,9 +214,9 @@ class BasicVSRPP(nn.Module):
         """
         done: list[Tensor] = []
         for i, features in enumerate(gathered):
-            previous = done[:-3:-1]
-            step = flows[max(i - 2, 0) : i][::-1]
-            done.append(self._call(self.propagate_step, name, features, previous, step))
+            # Copies, because the lists go on growing while a checkpointed step waits to be recomputed.
+            previous, steps = tuple(done[:-3:-1]), tuple(flows[max(i - 2, 0) : i][::-1])
+            done.append(self._call(self.propagate_step, name, tuple(features), previous, steps))
         for features, feature in zip(gathered, done, strict=True):
             features.append(feature)
 
