@@ -225,7 +225,7 @@ class _State:
         picture = picture_loss(result.frames, sharp)
         flow = flow_loss(result.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
-        (picture + config.flow_weight * flow).backward()  # type: ignore[no-untyped-call]
+        (picture + config.flow_weight * flow).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
         self.optimizer.step()
         self.average.update(self.network, self.step)
@@ -237,7 +237,7 @@ class _State:
         """The averaged network."""
         network = Lite(sources=self.config.sources)
         network.load_state_dict(self.average.values)
-        return network.to(self.compute.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+        return network.to(self.compute.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def save(self, weights: Path, validation: dict[str, float]) -> None:
         save_checkpoint(

@@ -97,8 +97,7 @@ class FlowLevel(nn.Module):
         self.first = nn.Conv2d(inputs, width, 3, padding=1)
         self.middle = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
         self.last = nn.Conv2d(width, 3, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        _silence(self.last)
 
     def forward(self, target: Tensor, source: Tensor, start: Alignment) -> Alignment:
         """Refine `start`, which is on this level's grid; features are `[N, C, h, w]`."""
@@ -148,10 +147,8 @@ class Lite(nn.Module):
         self.up = nn.Conv2d(deep, 4 * channels, 1)
         self.leave = ResidualBlock(channels)
         self.residual = nn.Conv2d(channels, 48, 3, padding=1)
-        nn.init.zeros_(self.residual.weight)
-        nn.init.zeros_(self.residual.bias)
-        nn.init.zeros_(self.mix.weight)
-        nn.init.constant_(self.mix.bias, -3.0)
+        _silence(self.residual)
+        _silence(self.mix, bias=-3.0)
 
     def forward(self, frames: Tensor, keep: slice | None = None) -> Tensor:
         """Restore the frames of `keep` (all by default) with the help of all.
@@ -244,6 +241,13 @@ class Lite(nn.Module):
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
         residual = self.residual(F.leaky_relu(x, 0.1)).float()
         return Restoration(mixed + F.pixel_shuffle(residual, 4), alignments)
+
+
+def _silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
+    """Make a layer answer `bias` to everything until it has learned better."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)
 
 
 def _unit(features: Tensor) -> Tensor:

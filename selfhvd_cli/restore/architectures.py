@@ -65,8 +65,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "lite": Architecture(
         network="selfhvd_cli.nets.lite:Lite",
         convention=Convention(multiple_of=8, min_size=64, selects_frames=True),
-        window=9,
-        overlap=6,
+        window=32,
+        overlap=20,
         tile_overlap=96,
         bytes_per_pixel=600,
         bytes_per_pixel_frame=60,

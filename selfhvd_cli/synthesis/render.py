@@ -158,7 +158,9 @@ class Renderer:
         zoom = np.exp(poses[..., 3]).astype(np.float32)
         cosine = np.cos(poses[..., 2]).astype(np.float32) / zoom
         sine = np.sin(poses[..., 2]).astype(np.float32) / zoom
-        return cosine * u + sine * v + self.camera.width / 2, cosine * v - sine * u + self.camera.height / 2
+        frame_x = cosine * u + sine * v + np.float32(self.camera.width / 2)
+        frame_y = cosine * v - sine * u + np.float32(self.camera.height / 2)
+        return frame_x.astype(np.float32), frame_y.astype(np.float32)
 
 
 def _rotation(poses: NDArray[np.float64]) -> tuple[Array, Array]:

@@ -77,7 +77,7 @@ def _measured_sharpness(renderer: Renderer, target: int, rng: np.random.Generato
     Frames that moved out of the crop are of no use in a small window, unlike in a whole frame: they count as blurred.
     """
     camera, frames = renderer.camera, 2 * REACH + 1
-    poses = renderer.trajectory.at(np.arange(frames) * camera.frame_interval)
+    poses = renderer.trajectory.at(np.arange(frames, dtype=np.float64) * camera.frame_interval)
     away = np.hypot(*(poses[:, :2] - poses[target, :2]).T) / camera.width
     scatter = np.exp(0.3 * rng.standard_normal(frames))
     return [

@@ -64,8 +64,9 @@ def test_slow_moments_are_sharp_and_fast_ones_are_not() -> None:
 
 def test_about_a_third_of_the_frames_stays_sharp() -> None:
     shares = []
-    for seed in range(24):
-        clip = draw_clip([scene(0)], (720, 1280), 60, seed)
+    picture = scene(0)
+    for seed in range(12):
+        clip = draw_clip([picture], (72, 128), 40, seed, severity=16.0, things=0)
         shares.append(np.mean(np.array(clip.extents()) <= 2 * SHARP_EXTENT))
     assert 0.15 < float(np.mean(shares)) < 0.6
 
