@@ -1,0 +1,79 @@
+"""An output that appears whole or not at all: written beside its place as `.part`, renamed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfhvd_cli.errors import DiskFault, SelfHVDError, UsageFault
+
+DISK_ERRORS = {
+    errno.ENOSPC: "no space is left on the disk; free some, or write elsewhere with -o",
+    errno.EDQUOT: "the disk quota is used up; free some, or write elsewhere with -o",
+    errno.EROFS: "the disk is read-only; write elsewhere with -o",
+    errno.EACCES: "no permission to write there; write elsewhere with -o",
+    errno.EPERM: "no permission to write there; write elsewhere with -o",
+    errno.EFBIG: "the file system cannot hold a file this large; write elsewhere with -o",
+    errno.EIO: "the disk reports an input/output error",
+}
+
+
+class OutputFile:
+    """The place of an output and its `.part`."""
+
+    def __init__(self, target: Path, source: Path | None, overwrite: bool) -> None:
+        """Check that the target may be written.
+
+        Raises:
+            UsageFault: it is the source (also through a link), or exists and `overwrite` is not set.
+            DiskFault: its folder does not exist or cannot be written.
+        """
+        self.target = Path(target)
+        self.part = self.target.with_name(self.target.name + ".part")
+        if source is not None and _same(self.target, source):
+            raise UsageFault(f"{target}: the output would replace its own input; give another name with -o.")
+        if source is not None and _same(self.part, source):
+            raise UsageFault(f"{target}: while it is written, its .part would replace the input; give another name.")
+        if self.target.exists() and not overwrite:
+            raise UsageFault(f"{target}: exists already; use --overwrite, or give another name with -o.")
+        folder = self.target.parent
+        if not folder.is_dir():
+            raise DiskFault(f"{target}: the folder {folder} does not exist; make it, or write elsewhere with -o.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise DiskFault(f"{target}: {DISK_ERRORS[errno.EACCES]}.")
+
+    def commit(self) -> None:
+        """Put the finished `.part` in the target's place."""
+        with self.disk_faults():
+            os.replace(self.part, self.target)
+
+    def discard(self) -> None:
+        """Remove the `.part`."""
+        if self.part.is_dir() and not self.part.is_symlink():
+            shutil.rmtree(self.part, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                self.part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def disk_faults(self) -> Iterator[None]:
+        """Turn what the disk refuses into a DiskFault."""
+        try:
+            yield
+        except SelfHVDError:
+            raise
+        except OSError as fault:
+            if fault.errno in DISK_ERRORS:
+                raise DiskFault(f"{self.target}: {DISK_ERRORS[fault.errno]}.") from fault
+            raise
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

@@ -1,0 +1,203 @@
+"""Every other stream of the source, packet for packet: sound, subtitles, data, second pictures, attachments."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Discard, Disposition, Stream
+
+from selfhvd_cli.video.info import StreamInfo, VideoInfo, open_input
+
+log = logging.getLogger(__name__)
+
+TRIAL_PACKETS = 400
+"""Packets read from the beginning of the source to try each stream with one of its own."""
+
+ROOMIER = {"mp4": "mov or mkv", "3gp": "mp4 or mkv", "mov": "mkv", "webm": "mkv", "avi": "mkv", "mpegts": "mkv"}
+"""Containers that hold more than the key does."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a container can hold one stream of the source."""
+
+    stream: StreamInfo
+    reason: str | None = None
+    """Why not; None if it can."""
+
+
+def muxable(like: VideoInfo, muxer: str) -> list[Verdict]:
+    """Try every stream but the main one alone in memory: write a header, one packet, and read the result back."""
+    verdicts = []
+    with open_input(like.path) as source:
+        first = _first_packets(source, like.stream_index)
+        for info in like.streams:
+            if info.index == like.stream_index:
+                continue
+            reason = _trial(source.streams[info.index], first.get(info.index), muxer)
+            if reason is not None:
+                roomier = ROOMIER.get(muxer)
+                reason = f"{muxer} cannot hold it" + (f", {roomier} may" if roomier else "")
+            verdicts.append(Verdict(info, reason))
+    return verdicts
+
+
+def _first_packets(source: InputContainer, main: int) -> dict[int, Packet]:
+    waiting = {stream.index for stream in source.streams if stream.index != main}
+    found: dict[int, Packet] = {}
+    if not waiting:
+        return found
+    source.streams[main].discard = Discard.all
+    try:
+        for count, packet in enumerate(source.demux([source.streams[index] for index in sorted(waiting)])):
+            if packet.size and packet.stream_index in waiting:
+                found[packet.stream_index] = packet
+                waiting.discard(packet.stream_index)
+            if not waiting or count > TRIAL_PACKETS:
+                break
+    except (av.FFmpegError, ValueError) as fault:
+        log.info("trial stopped at an unreadable packet: %s", fault)
+    return found
+
+
+def _trial(stream: Stream, packet: Packet | None, muxer: str) -> str | None:
+    memory = io.BytesIO()
+    try:
+        with av.open(memory, "w", format=muxer) as output:
+            copy = add_copy(output, stream)
+            output.start_encoding()
+            if packet is not None:
+                packet.stream = copy
+                output.mux(packet)
+        if packet is None or isinstance(stream, AttachmentStream):
+            return None
+        memory.seek(0)
+        with av.open(memory, "r") as written:
+            if len(written.streams) != 1 or written.streams[0].type != stream.type:
+                return "does not come back from the container"
+            if _codec_name(written.streams[0]) != _codec_name(stream):
+                return "comes back as another format"
+            if stream.codec_context is None and _codec_name(stream) is None:
+                return "of a format FFmpeg does not know"
+    except (av.FFmpegError, ValueError, RuntimeError) as fault:
+        return str(getattr(fault, "strerror", None) or fault)
+    return None
+
+
+def _codec_name(stream: Stream) -> str | None:
+    context = stream.codec_context
+    return context.codec.canonical_name if context is not None else getattr(stream, "name", None)
+
+
+def add_copy(output: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream to `output` that takes the packets of `stream` as they are."""
+    if isinstance(stream, AttachmentStream):
+        copy: Stream = output.add_attachment(
+            stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data
+        )
+    elif stream.codec_context is None:
+        copy = output.add_stream_from_template(stream)
+    else:
+        copy = output.add_stream_from_template(stream, opaque=True)
+        if stream.type == "video" and output.format.name in ("mp4", "mov"):
+            tag = stream.codec_context.codec_tag
+            if tag.strip("\0"):
+                copy.codec_context.codec_tag = tag
+    set_tags(copy, stream.metadata)
+    copy.disposition = stream.disposition
+    return copy
+
+
+def set_tags(stream: Stream, tags: Mapping[str, str]) -> None:
+    """Replace the tags of an output stream."""
+    stream.metadata.clear()
+    stream.metadata.update(tags)
+
+
+class PacketCopier:
+    """Feeds the packets of the copied streams to the output, up to a given time, from a demuxer of its own.
+
+    Only what lies between the last asked time and the next is in memory.
+    """
+
+    def __init__(self, like: VideoInfo, indices: set[int]) -> None:
+        """Args: indices: the source streams to copy."""
+        self._source = open_input(like.path)
+        self._indices = indices
+        for stream in self._source.streams:
+            if stream.index not in indices:
+                stream.discard = Discard.all
+        self._copies: dict[int, Stream] = {}
+        self._stretch: tuple[Fraction, Fraction | None] | None = None
+        self._packets = self._read()
+        self._next: Packet | None = None
+        self.counts = dict.fromkeys(sorted(indices), 0)
+        """Packets copied from each source stream."""
+
+    def stream(self, index: int) -> Stream:
+        """A source stream, as the template of its copy."""
+        return self._source.streams[index]
+
+    def bind(self, copies: dict[int, Stream]) -> None:
+        """Name the output stream for each copied source stream."""
+        self._copies = copies
+
+    def trim(self, start: Fraction, end: Fraction | None) -> None:
+        """Copy only packets that sound or show between two source times, moved so that `start` becomes 0."""
+        self._stretch = (start, end)
+
+    def copy_until(self, output: OutputContainer, time: Fraction | None) -> None:
+        """Mux packets up to `time`, on the output's clock; all that remain for None."""
+        while True:
+            if self._next is None:
+                self._next = next(self._packets, None)
+            packet = self._next
+            if packet is None:
+                return
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if time is not None and stamp is not None and stamp * packet.time_base > time:
+                return
+            self._next = None
+            index = packet.stream_index
+            packet.stream = self._copies[index]
+            output.mux(packet)
+            self.counts[index] += 1
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _read(self) -> Iterator[Packet]:
+        streams = [stream for stream in self._source.streams if stream.index in self._indices]
+        if not streams:
+            return
+        try:
+            for packet in self._source.demux(streams):
+                if packet.size and self._in_stretch(packet):
+                    yield packet
+        except (av.FFmpegError, ValueError) as fault:
+            log.info("copied streams end early: %s", fault)
+
+    def _in_stretch(self, packet: Packet) -> bool:
+        """Whether any of the packet is wanted; moves its times."""
+        if self._stretch is None or packet.stream.disposition & Disposition.attached_pic:
+            return True
+        start, end = self._stretch
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            return True
+        base = packet.time_base
+        if (stamp + (packet.duration or 0)) * base <= start or (end is not None and stamp * base >= end):
+            return False
+        shift = round(start / base)
+        if packet.pts is not None:
+            packet.pts -= shift
+        if packet.dts is not None:
+            packet.dts -= shift
+        return True

@@ -1,0 +1,201 @@
+"""Frames of a video file in presentation order, one at a time, with their exact times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.frame import SourceFrame
+from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
+from selfhvd_cli.video.info import VideoInfo, open_input, probe, refuse_absurd_size
+
+log = logging.getLogger(__name__)
+
+INDEXED = ("mov", "matroska", "avi")
+"""Containers whose index makes seeking exact; others are decoded from their beginning."""
+
+FAULTS_IN_A_ROW = 25
+"""Unreadable packets after which the rest of the file is given up."""
+
+UNREADABLE = (av.FFmpegError, ValueError)
+"""What libav raises for damaged data."""
+
+
+class Reader(Protocol):
+    """What both a video file and a folder of frames offer; a context manager."""
+
+    info: VideoInfo
+    damaged: int
+
+    def __enter__(self) -> Reader: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[SourceFrame]: ...
+
+
+def open_reader(path: Path, start: Fraction | None = None, duration: Fraction | None = None) -> Reader:
+    """Open a video file or a folder of numbered frames.
+
+    Args:
+        start: seconds after the first frame from which to read.
+        duration: seconds to read.
+
+    Raises:
+        InputFault: nothing can be read from `path`.
+    """
+    path = Path(path)
+    if is_frames_folder(path):
+        return FolderReader(path, start, duration)
+    return VideoReader(path, start, duration)
+
+
+class VideoReader:
+    """Decodes the main picture stream of a file; iterating again starts again."""
+
+    def __init__(self, path: Path, start: Fraction | None = None, duration: Fraction | None = None) -> None:
+        self.info = probe(Path(path))
+        self.start, self.length = start, duration
+        self.damaged = 0
+        """Packets that could not be decoded and frames the decoder marked as damaged, so far."""
+
+        self._container: InputContainer | None = None
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yield the frames between `start` and `start + duration`; times increase strictly.
+
+        Raises:
+            InputFault: the file has become unreadable, or no frame lies in the asked stretch.
+        """
+        self.close()
+        self.damaged = 0
+        self._container = container = open_input(self.info.path)
+        stream = container.streams[self.info.stream_index]
+        assert isinstance(stream, VideoStream)
+        stream.thread_type = "AUTO"
+        earliest, latest = self._stretch()
+        count = 0
+        for frame in self._timed(self._decode(container, stream, earliest)):
+            if earliest is not None and frame.time < earliest:
+                continue
+            if latest is not None and frame.time >= latest:
+                break
+            frame.index = count
+            count += 1
+            yield frame
+        if count == 0:
+            raise InputFault(self._nothing())
+
+    def _stretch(self) -> tuple[Fraction | None, Fraction | None]:
+        if self.start is None and self.length is None:
+            return None, None
+        earliest = self.info.start_time + (self.start or 0)
+        return (earliest if self.start else None), (None if self.length is None else earliest + self.length)
+
+    def _decode(
+        self, container: InputContainer, stream: VideoStream, earliest: Fraction | None
+    ) -> Iterator[av.VideoFrame]:
+        """Frames as they come out of the decoder, with faults counted instead of raised."""
+        if earliest is not None and container.format.name.split(",")[0] in INDEXED:
+            try:
+                container.seek(int(earliest / self.info.time_base), stream=stream)
+            except UNREADABLE as fault:
+                log.info("%s: no seeking (%s), reading from the beginning", self.info.path.name, fault)
+        in_a_row = 0
+        for packet in self._packets(container, stream):
+            try:
+                frames = packet.decode()
+            except UNREADABLE as fault:
+                log.info("%s: damaged packet: %s", self.info.path.name, fault)
+                self.damaged += 1
+                in_a_row += 1
+                if in_a_row > FAULTS_IN_A_ROW and not packet.size:
+                    return
+                continue
+            in_a_row = 0
+            yield from (self._as_large_as_the_first(frame) for frame in frames)
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+        """Packets of `stream`; reading goes on behind an unreadable stretch and ends with the flush packet."""
+        for _ in range(FAULTS_IN_A_ROW):
+            try:
+                yield from container.demux(stream)
+                return
+            except UNREADABLE as fault:
+                log.info("%s: unreadable stretch: %s", self.info.path.name, fault)
+                self.damaged += 1
+        flush = Packet()
+        flush.stream = stream
+        yield flush
+
+    def _as_large_as_the_first(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Some encoders change the picture size on the way; the output has one size."""
+        if frame.is_corrupt:
+            self.damaged += 1
+        if (frame.width, frame.height, frame.format.name) == (
+            self.info.width,
+            self.info.height,
+            self.info.pixel_format,
+        ):
+            return frame
+        refuse_absurd_size(self.info.path, frame.width, frame.height)
+        whole = frame.reformat(
+            self.info.width, self.info.height, self.info.pixel_format, interpolation="BICUBIC"
+        )
+        whole.pts, whole.time_base = frame.pts, frame.time_base
+        return whole
+
+    def _timed(self, pictures: Iterator[av.VideoFrame]) -> Iterator[SourceFrame]:
+        """Give each picture its time. One without a time follows its predecessor; equal times move up by one tick."""
+        base = self.info.time_base
+        step = max(1, round(1 / (self.info.frame_rate * base)))
+        previous: int | None = None
+        for picture in pictures:
+            tick = picture.pts if picture.pts is not None else picture.dts
+            if tick is None:
+                tick = previous + step if previous is not None else int(self.info.start_time / base)
+            if previous is not None and tick <= previous:
+                tick = previous + 1
+            previous = tick
+            picture.pts, picture.time_base = tick, base
+            yield SourceFrame(0, tick * base, picture.duration * base, picture, self.info.signal)
+
+    def _nothing(self) -> str:
+        if self.start is None and self.length is None:
+            return f"{self.info.path}: no frame of its video ({self.info.codec}) could be decoded."
+        length = f"{float(self.info.duration):.2f} s" if self.info.duration is not None else "unknown"
+        asked = f"--start {float(self.start or 0):g}"
+        if self.length is not None:
+            asked += f" --duration {float(self.length):g}"
+        return f"{self.info.path}: no frame lies in {asked}; the clip's length is {length}."
+
+
+def with_frame_rate(info: VideoInfo, rate: Fraction) -> VideoInfo:
+    """`info` of a folder of frames that were taken at another rate."""
+    return replace(info, frame_rate=rate, time_base=1 / rate)

@@ -1,0 +1,35 @@
+"""Tags of the output: those of the source, minus what only describes the old container, moved along when trimmed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+CONTAINER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")
+"""Written anew by every muxer."""
+
+DATE_TAGS = ("creation_time", "com.apple.quicktime.creationdate", "date", "datetimeoriginal")
+"""Tags that hold the moment the first frame was taken."""
+
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)")
+
+
+def tags_for(tags: Mapping[str, str], shift: Fraction | None = None) -> dict[str, str]:
+    """The tags to write; `shift` is what was trimmed from the beginning, in seconds."""
+    kept = {name: value for name, value in tags.items() if name.lower() not in CONTAINER_TAGS}
+    if shift:
+        dates = {name: value for name, value in kept.items() if name.lower() in DATE_TAGS}
+        kept |= {name: moved_creation(value, shift) for name, value in dates.items()}
+    return kept
+
+
+def moved_creation(value: str, shift: Fraction) -> str:
+    """A moment in ISO 8601 moved by whole seconds, in the form it had; text that is no such moment stays as it is."""
+    found = MOMENT.search(value)
+    if found is None:
+        return value
+    moment = datetime.fromisoformat(f"{found[1]}T{found[3]}") + timedelta(seconds=round(shift))
+    text = moment.isoformat(sep="T" if found[2] == "T" else " ", timespec="seconds")
+    return value[: found.start()] + text + value[found.end() :]

@@ -1,0 +1,404 @@
+"""Writes a video like its source: the picture stream encoded anew, all else carried over, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.video.encoders import EncoderPlan, Encoding, open_test, plan_encoders, refuse_unavailable
+from selfhvd_cli.video.frame import SourceFrame
+from selfhvd_cli.video.frames_folder import FolderWriter, is_frames_target
+from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.passthrough import PacketCopier, add_copy, muxable, set_tags
+from selfhvd_cli.video.pixels import Signal, add_change, layout_of, planar_format, to_format
+from selfhvd_cli.video.receipt import Receipt
+from selfhvd_cli.video.tags import tags_for
+from selfhvd_cli.video.verify import verify
+
+log = logging.getLogger(__name__)
+
+MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".qt": "mov",
+    ".3gp": "3gp",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".mts": "mpegts",
+    ".m2ts": "mpegts",
+}
+"""Output containers by file name."""
+
+QUICKTIME = ("mp4", "mov", "3gp")
+
+LARGEST_TIMESCALE = 10_000_000
+"""Finest movie clock of an mp4 file; beyond it some players overflow."""
+
+COARSE_CLOCKS = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000), "mpegts": Fraction(1, 90000)}
+"""Containers that round times to their own tick."""
+
+
+class Writer(Protocol):
+    """What both a video file and a folder of frames offer; a context manager."""
+
+    receipt: Receipt
+
+    def __enter__(self) -> Writer: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None: ...
+
+
+def open_writer(
+    target: Path,
+    like: VideoInfo,
+    encoding: Encoding | None = None,
+    overwrite: bool = False,
+    start: Fraction | None = None,
+    duration: Fraction | None = None,
+) -> Writer:
+    """A writer for a video file, or for a folder of frames where `target` has no file suffix.
+
+    Args:
+        like: the source, as its reader describes it.
+        start, duration: the stretch of the source the frames come from, as given to the reader.
+
+    Raises:
+        UsageFault: the target is the input, exists already, or has an unknown suffix.
+        DiskFault: it cannot be written there.
+        EnvironmentFault: no encoder works.
+    """
+    if is_frames_target(Path(target)):
+        return FolderWriter(Path(target), like, overwrite)
+    return VideoWriter(Path(target), like, encoding or Encoding(), overwrite, start, duration)
+
+
+class VideoWriter:
+    """Encodes frames into a file and copies everything else of the source.
+
+    Leaving it normally checks the file and puts it in place; leaving it by an error leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        like: VideoInfo,
+        encoding: Encoding = Encoding(),  # noqa: B008 (frozen)
+        overwrite: bool = False,
+        start: Fraction | None = None,
+        duration: Fraction | None = None,
+    ) -> None:
+        muxer = MUXERS.get(target.suffix.lower())
+        if muxer is None:
+            raise UsageFault(f"{target}: unknown kind of video file; use one of {', '.join(MUXERS)}.")
+        if target.is_dir():
+            raise UsageFault(f"{target}: is a folder; name the output file.")
+        self.file = OutputFile(target, like.path, overwrite)
+        self.like, self.encoding, self.muxer = like, encoding, muxer
+        self.start, self.length = start or Fraction(0), duration
+        self.trimmed = bool(start) or duration is not None
+        self.receipt = Receipt()
+        """What was kept and what was not; complete once the writer has been left."""
+
+        self._times: list[Fraction] = []
+        self._durations: dict[int, int] = {}
+        self._shift: int | None = None
+        self._last_pts: int | None = None
+        self._copier: PacketCopier | None = None
+        self._output: OutputContainer | None = None
+
+    def __enter__(self) -> VideoWriter:
+        try:
+            with self.file.disk_faults():
+                self._open()
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            with self.file.disk_faults():
+                self._finish()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None:
+        """Encode one frame; frames come in order.
+
+        Args:
+            restored: `[3, H, W]` RGB in [0, 1]. Its difference to `frame.rgb()` is added to the frame's own planes,
+                so what is not changed stays bit-exact. None encodes the frame as it was decoded.
+
+        Raises:
+            DiskFault: the disk is full or gone.
+        """
+        assert self._output is not None, "a writer is used inside a with statement"
+        with self.file.disk_faults():
+            picture = self._picture(frame, restored)
+            frame.forget()
+            self._stamp(frame, picture)
+            self._mux(self._stream.encode(picture))
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        copied = self._plan_copies()
+        self._plan, self._output = self._open_encoder(copied)
+        self._output.metadata.update(tags_for(self.like.metadata, self.start))
+        self._set_chapters(self._output)
+        self._output.start_encoding()
+        self._say_what_changes()
+
+    def _plan_copies(self) -> set[int]:
+        """Indices of the source streams that the container can take."""
+        if self.like.container == "frames":
+            return set()
+        copied = set()
+        for verdict in muxable(self.like, self.muxer):
+            if verdict.reason is None:
+                copied.add(verdict.stream.index)
+            else:
+                self.receipt.leave_out(str(verdict.stream), verdict.reason)
+        return copied
+
+    def _open_encoder(self, copied: set[int]) -> tuple[EncoderPlan, OutputContainer]:
+        tried = []
+        for plan in plan_encoders(self.like, self.encoding, self.muxer):
+            output = self._container()
+            try:
+                self._add_streams(output, plan, copied)
+            except ValueError:
+                tried.append(f"{self.muxer} cannot hold {plan.family}")
+                continue
+            if self.encoding.hardware or plan.encoder not in ("libx264", "libx265"):
+                reason = open_test(plan, self.like.width, self.like.height, self.like.time_base)
+                if reason is not None:
+                    tried.append(f"{plan.encoder} does not open: {reason}")
+                    continue
+            for reason in tried:
+                self.receipt.note("encoder", reason)
+            return plan, output
+        raise refuse_unavailable(self.encoding, self.muxer, tried)
+
+    def _container(self) -> OutputContainer:
+        options = {}
+        if self.muxer in QUICKTIME:
+            cover = any(stream.disposition & 0x400 for stream in self.like.streams)
+            flags = "+faststart" if cover else "+faststart+use_metadata_tags"
+            options = {"movflags": flags, "movie_timescale": str(self._movie_timescale()), "strict": "unofficial"}
+            if self.like.time_base.numerator == 1:
+                options["video_track_timescale"] = str(self.like.time_base.denominator)
+        return av.open(str(self.file.part), "w", format=self.muxer, container_options=options)
+
+    def _movie_timescale(self) -> int:
+        """A clock that expresses where every stream begins."""
+        clock = 1000
+        for stream in self.like.streams:
+            if stream.time_base is not None:
+                finer = math.lcm(clock, stream.time_base.denominator)
+                clock = finer if finer <= LARGEST_TIMESCALE else clock
+        return clock
+
+    def _add_streams(self, output: OutputContainer, plan: EncoderPlan, copied: set[int]) -> None:
+        """All streams in the source's order."""
+        copies: dict[int, Stream] = {}
+        if self.like.container == "frames":
+            self._stream = self._add_picture(output, plan)
+            self._copier = None
+            return
+        if self._copier is not None:
+            self._copier.close()
+        copier = PacketCopier(self.like, copied)
+        for index in range(len(self.like.streams)):
+            if index == self.like.stream_index:
+                self._stream = self._add_picture(output, plan)
+            elif index in copied:
+                copies[index] = add_copy(output, copier.stream(index))
+                if self.start:
+                    set_tags(copies[index], tags_for(copies[index].metadata, self.start))
+        copier.bind(copies)
+        self._copier = copier
+
+    def _add_picture(self, output: OutputContainer, plan: EncoderPlan) -> VideoStream:
+        like = self.like
+        stream = output.add_stream(plan.encoder, rate=like.frame_rate, options=dict(plan.options))
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = like.width, like.height, plan.pixel_format
+        context.time_base = stream.time_base = like.time_base
+        context.color_primaries, context.color_trc = plan.color.primaries, plan.color.transfer
+        context.colorspace, context.color_range = plan.color.matrix, plan.color.range
+        if like.sample_aspect_ratio:
+            context.sample_aspect_ratio = like.sample_aspect_ratio
+        if like.interlaced:
+            context.field_order = like.field_order
+        if plan.tag is not None:
+            context.codec_tag = plan.tag
+        if like.display_matrix is not None:
+            stream.set_display_matrix(like.display_matrix)
+        if like.container != "frames":
+            set_tags(stream, tags_for(like.main_stream.metadata, self.start))
+            stream.disposition = Disposition(like.main_stream.disposition)
+        return stream
+
+    def _set_chapters(self, output: OutputContainer) -> None:
+        if not self.like.chapters:
+            return
+        end = None if self.length is None else self.start + self.length
+        chapters = []
+        for number, chapter in enumerate(self.like.chapters):
+            first = max(chapter.start - self.start, Fraction(0))
+            last = (chapter.end if end is None else min(chapter.end, end)) - self.start
+            if last > first:
+                chapters.append(
+                    {
+                        "id": number,
+                        "start": round(first * 1000),
+                        "end": round(last * 1000),
+                        "time_base": Fraction(1, 1000),
+                        "metadata": dict(chapter.metadata),
+                    }
+                )
+        output.set_chapters(chapters)  # type: ignore[arg-type]
+
+    def _say_what_changes(self) -> None:
+        for note in self._plan.notes:
+            self.receipt.change("video", note)
+        if self.like.dolby_vision:
+            self.receipt.leave_out(
+                "Dolby Vision metadata", "cannot be kept with changed pictures; the HDR base layer is, with its tags"
+            )
+        if self.trimmed:
+            self.receipt.note("trimmed", "sound is cut between its packets, capture dates moved to the new beginning")
+        tick = COARSE_CLOCKS.get(self.muxer)
+        if tick is not None and (self.like.time_base / tick).denominator != 1:
+            rounded = f"{self.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
+            self.receipt.change("frame times", rounded)
+
+    # -- frames ----------------------------------------------------------------------------------------------------
+
+    def _picture(self, frame: SourceFrame, restored: Tensor | None) -> av.VideoFrame:
+        """The frame in the encoder's pixel format, changed by the restoration."""
+        wanted, picture, signal = self._plan.pixel_format, frame.picture, frame.signal
+        if restored is None:
+            return self._converted(picture, wanted, signal)
+        if restored.shape != (3, frame.picture.height, frame.picture.width):
+            raise ValueError(f"restored must be [3, {picture.height}, {picture.width}], got {tuple(restored.shape)}")
+        before = frame.rgb()
+        work = wanted if layout_of(wanted) is not None else planar_format(wanted)
+        planar = self._converted(picture, work, signal)
+        planar.make_writable()
+        add_change(planar, before, restored, self._signal_of(work, signal))
+        return self._converted(planar, wanted, signal)
+
+    def _converted(self, picture: av.VideoFrame, name: str, signal: Signal) -> av.VideoFrame:
+        if picture.format.is_rgb and not name.startswith(("gbr", "rgb", "bgr")):
+            whole = picture.reformat(format=name, dst_colorspace=1, dst_color_range=1)
+            whole.pts, whole.time_base = picture.pts, picture.time_base
+            return whole
+        return to_format(picture, name, signal)
+
+    def _signal_of(self, pixel_format: str, source: Signal) -> Signal:
+        if self.like.planar_format.startswith("gbr") and not pixel_format.startswith("gbr"):
+            return Signal(1, full_range=False)
+        return source
+
+    def _stamp(self, frame: SourceFrame, picture: av.VideoFrame) -> None:
+        """Give the picture its time on the output's clock, and note what to expect in the file."""
+        base = self.like.time_base
+        pts = round(frame.time / base)
+        if self._shift is None:
+            self._shift = pts if self.trimmed else 0
+            if self.trimmed and self._copier is not None:
+                end = None if self.length is None else self.like.start_time + self.start + self.length
+                self._copier.trim(frame.time, end)
+        pts -= self._shift
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise ValueError("frames must be written in the order of their times")
+        self._last_pts = pts
+        picture.pts, picture.time_base = pts, base
+        picture.pict_type = 0  # the encoder decides; the decoder's choice would force it
+        self._times.append(pts * base)
+        self._durations[pts] = max(0, round(frame.duration / base))
+
+    def _mux(self, packets: list[Packet]) -> None:
+        assert self._output is not None
+        for packet in packets:
+            if packet.pts is not None and (length := self._durations.pop(packet.pts, 0)):
+                packet.duration = length
+            if self._copier is not None and packet.dts is not None:
+                self._copier.copy_until(self._output, packet.dts * packet.time_base)
+            self._output.mux_one(packet)
+
+    # -- closing ---------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        assert self._output is not None
+        if not self._times:
+            raise SelfHVDError(f"{self.file.target}: no frame was written.")
+        self._mux(self._stream.encode(None))
+        if self._copier is not None:
+            self._copier.copy_until(self._output, None)
+        self._output.close()
+        self._output = None
+        tolerance = COARSE_CLOCKS.get(self.muxer, Fraction(0))
+        verify(self.file.part, self.muxer, self._times, max(tolerance, self.like.time_base / 2))
+        self._say_what_was_kept()
+        if self._copier is not None:
+            self._copier.close()
+        stat = os.stat(self.like.path)
+        os.utime(self.file.part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        self.file.commit()
+
+    def _say_what_was_kept(self) -> None:
+        self.receipt.keep(f"{len(self._times)} frames", "at their own times")
+        if self._copier is not None:
+            for stream in self.like.streams:
+                if stream.index in self._copier.counts:
+                    self.receipt.keep(str(stream), f"{self._copier.counts[stream.index]} packets, bit-identical")
+        if self.like.metadata:
+            self.receipt.keep(f"{len(tags_for(self.like.metadata))} tags")
+        if self.like.display_matrix is not None:
+            self.receipt.keep("orientation")
+        if self.like.chapters:
+            self.receipt.keep(f"{len(self.like.chapters)} chapters")
+
+    def _abandon(self) -> None:
+        """Leave nothing behind, whatever state the output is in."""
+        if self._copier is not None:
+            self._copier.close()
+            self._copier = None
+        output, self._output = self._output, None
+        if output is not None:
+            try:
+                output.close()
+            except (av.FFmpegError, OSError, ValueError) as fault:
+                log.info("closing the abandoned output: %s", fault)
+        self.file.discard()
