@@ -13,6 +13,10 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "deblur": "deblur_video",
+    "inspect": "inspect_clip",
+    "score": "score_video",
+    "compare": "compare_videos",
+    "still": "export_stills",
     "pretrain": "pretrain_network",
     "synth": "synth_pairs",
 }

@@ -44,6 +44,13 @@ def parse_moment(text: str) -> Moment:
     raise UsageFault(f'"{text}" is no time; write 5s or 5 (seconds), 120f (frames) or 1:02.5 (minutes:seconds).')
 
 
+def as_moment(value: str | float | Moment | None) -> Moment | None:
+    """A time as the Python functions take it: seconds, text as `parse_moment` reads it, or a moment."""
+    if value is None or isinstance(value, Moment):
+        return value
+    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(value))
+
+
 def _decimal(digits: str) -> Fraction:
     whole, _, part = digits.partition(".")
     return Fraction(int((whole or "0") + part), 10 ** len(part))

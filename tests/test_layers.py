@@ -17,8 +17,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nets",),
     ("restore", "flow", "quality"),
     ("training", "synthesis", "deblurring"),
-    ("deblur_video", "diagnose_machine", "synth_pairs"),
-    ("pretrain_network",),
+    ("deblur_video", "diagnose_machine", "synth_pairs", "inspect_clip", "score_video", "export_stills"),
+    ("pretrain_network", "compare_videos"),
     ("cli",),
     ("__main__",),
 )

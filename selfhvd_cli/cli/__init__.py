@@ -14,6 +14,7 @@ COMMANDS: dict[str, CommandRow] = {
     "inspect": CommandRow("inspect:inspect", "Show where a clip is blurred and whether deblurring will help."),
     "score": CommandRow("score:score", "Measure quality, with or without a reference."),
     "compare": CommandRow("compare:compare", "Show two clips side by side."),
+    "still": CommandRow("still:still", "Export the sharpest frames as pictures."),
     "synth": CommandRow("synth:synth", "Make blurry/sharp training pairs from sharp pictures."),
     "pretrain": CommandRow("pretrain:pretrain", "Train a base network on such pairs."),
     "weights": CommandRow("weights:weights", "List, fetch and check the networks' weights."),

@@ -1,0 +1,134 @@
+"""Pictures of numbers: sharpness and metrics over time, and histograms, as PNG or SVG."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from selfhvd_cli.errors import DiskFault
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#a16207", "#0e7490", "#be185d", "#404040")
+"""Of the series in turn: distinguishable for colour-blind eyes in the first two, which nearly always are all."""
+
+ANONYMOUS = 0.55
+"""Opacity of the frames that were not chosen."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values of one clip over its time."""
+
+    label: str
+    times: Sequence[float]
+    """Seconds."""
+
+    values: Sequence[float]
+    chosen: Sequence[int] = ()
+    """Positions that get a dot: the chosen sharp frames."""
+
+    threshold: float | None = None
+    """Drawn as a dashed line."""
+
+
+def plot_over_time(
+    series: Sequence[Series], what: str, *, blurred: Iterable[tuple[float, float]] = (), better: str = ""
+) -> Figure:
+    """Curves over time.
+
+    Args:
+        series: one for each clip.
+        what: the axis' name, with its unit.
+        blurred: stretches in seconds to shade.
+        better: what is better, such as `higher is better`.
+    """
+    figure, (axes,) = _figure(1)
+    for start, end in blurred:
+        axes.axvspan(start, end, color="#fca5a5", alpha=0.35, lw=0)
+    for number, one in enumerate(series):
+        color = COLORS[number % len(COLORS)]
+        alone = "o" if len(one.times) == 1 else ""
+        axes.plot(one.times, one.values, color=color, lw=1.3, label=one.label, marker=alone)
+        if one.chosen:
+            dots = ([one.times[i] for i in one.chosen], [one.values[i] for i in one.chosen])
+            axes.scatter(*dots, s=16, color=color, zorder=3, label=f"{one.label}: sharp frames chosen")
+        if one.threshold is not None:
+            axes.axhline(one.threshold, color=color, ls="--", lw=0.9, label=f"{one.label}: Otsu's threshold")
+    axes.set_xlabel("seconds")
+    _finish(axes, what, better)
+    return figure
+
+
+def plot_histogram(series: Sequence[Series], what: str) -> Figure:
+    """How often each value occurs, the clips over one another."""
+    figure, (axes,) = _figure(1)
+    values = [value for one in series for value in one.values]
+    low, high = min(values), max(values)
+    bins = max(5, min(40, round(len(values) ** 0.5) * 2))
+    span = (low, high) if high > low else (low - 0.5, high + 0.5)
+    for number, one in enumerate(series):
+        color = COLORS[number % len(COLORS)]
+        axes.hist(one.values, bins=bins, range=span, color=color, alpha=ANONYMOUS, label=one.label)
+        if one.threshold is not None:
+            axes.axvline(one.threshold, color=color, ls="--", lw=0.9, label=f"{one.label}: Otsu's threshold")
+    axes.set_xlabel(what)
+    _finish(axes, "frames", "")
+    return figure
+
+
+def save_plot(figure: Figure, target: Path) -> None:
+    """Write a figure as PNG; it appears whole or not at all.
+
+    Raises:
+        DiskFault: it cannot be written there.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_bytes(plot_bytes(figure, "png"))
+        os.replace(part, target)
+    except OSError as fault:
+        part.unlink(missing_ok=True)
+        raise DiskFault(f"{target}: cannot be written ({fault.strerror}); choose another place.") from fault
+
+
+def plot_bytes(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
+    """A figure as a file's content; the same numbers give the same bytes."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "selfhvd"}):
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(buffer, format=kind, dpi=130, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
+    # Figure by itself, not through pyplot: no windows, no global state, no backend to choose.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 1, squeeze=False)
+    return figure, [axes[row][0] for row in range(rows)]
+
+
+def _finish(axes: Axes, what: str, better: str) -> None:
+    axes.set_ylabel(what)
+    if better:
+        axes.set_title(better, loc="right", fontsize=8, color="#555555")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.01)
+    low, high = axes.get_ylim()
+    if low > 0 and high - low > high / 3:  # 0 is worth showing where it costs less than two thirds of the height
+        axes.set_ylim(bottom=0.0)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=8, frameon=False, loc="best")
