@@ -36,6 +36,11 @@ CASES: Mapping[str, Mapping[str, np.ndarray]] = {
     "estrnn": {"a.make.frames": pictures(2, 6, 3, 20, 28)},
     "ifirnn": {"a.make.frames": pictures(2, 3, 3, 20, 28)},
     "basicvsrpp_deblur": {"a.make.frames": pictures(1, 4, 3, 64, 76)},
+    "rvrt_deblur": {"a.make.frames": pictures(1, 4, 3, 68, 72)},
+    "flowformerpp": {
+        "a.make.image1": pictures(1, 3, 72, 80, scale=255),
+        "a.make.image2": pictures(1, 3, 72, 80, first=1, scale=255),
+    },
     "sea_raft_spring_m": {
         "a.make.image1": pictures(1, 3, 128, 136, scale=255),
         "a.make.image2": pictures(1, 3, 128, 136, first=1, scale=255),
