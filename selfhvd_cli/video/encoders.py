@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -148,6 +149,7 @@ def _plans(like: VideoInfo, encoding: Encoding, muxer: str, families: list[str])
 
 def open_test(plan: EncoderPlan, width: int, height: int, time_base: Fraction) -> str | None:
     """Encode two real frames; None if that works, else why not. A driver may list an encoder that then refuses."""
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes its settings to stderr otherwise
     try:
         context = Codec(plan.encoder, "w").create("video")
         assert isinstance(context, VideoCodecContext)
@@ -200,7 +202,7 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
 
 
 def nearest_format(wanted: str, offered: list[str]) -> str | None:
-    """The offered pixel format that holds `wanted` with the least change, without fewer bits or less chroma if it can."""
+    """The offered pixel format that holds `wanted` with the least change: fewest lost bits and chroma first."""
     if wanted in offered:
         return wanted
     if wanted.replace("yuvj", "yuv") in offered:

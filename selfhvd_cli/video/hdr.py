@@ -1,4 +1,4 @@
-"""Static HDR metadata in the words each encoder understands: SMPTE ST 2086 mastering display, CTA-861.3 light level."""
+"""Static HDR metadata in the words of each encoder: SMPTE ST 2086 mastering display, CTA-861.3 light level."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ class MasteringDisplay:
 
 
 def mastering_display(metadata: HdrMetadata) -> MasteringDisplay | None:
-    """Read FFmpeg's AVMasteringDisplayMetadata; None where it is absent or incomplete."""
+    """Read FFmpeg's AVMasteringDisplayMetadata; None where it is absent or incomplete.
+
+    Implausible luminance is passed on as it is: the decoder of the output will judge it as that of the source did.
+    """
     raw = metadata.mastering
     if raw is None or len(raw) < 88:
         return None
     numbers = struct.unpack("=22i", raw[:88])
-    if not (numbers[20] and numbers[21]) or any(bottom == 0 for bottom in numbers[1:20:2]):
+    if not numbers[20] or any(bottom == 0 for bottom in numbers[1:20:2]):
         return None
     ratios = [Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2)]
     points = [(ratios[i], ratios[i + 1]) for i in range(0, 8, 2)]

@@ -156,7 +156,7 @@ class VideoInfo:
         return self.streams[self.stream_index]
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputContainer:
     """Open a media file.
 
     Raises:
@@ -169,7 +169,7 @@ def open_input(path: Path) -> InputContainer:
     try:
         if path.stat().st_size == 0:
             raise InputFault(f"{path}: the file is empty (0 bytes); copy it from the phone again.")
-        return av.open(str(path), "r", metadata_errors="replace")
+        return av.open(str(path), "r", container_options=dict(options or {}), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
         if isinstance(fault, PermissionError):
             raise InputFault(f"{path}: no permission to read it.") from None
@@ -360,7 +360,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
 
 
 def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes | None:
-    return next((bytes(data) for data in frame.side_data if data.type is kind), None)  # type: ignore[attr-defined]
+    return next((bytes(data) for data in frame.side_data if data.type is kind), None)  # type: ignore
 
 
 def _reason(fault: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -127,15 +127,20 @@ class PacketCopier:
     Only what lies between the last asked time and the next is in memory.
     """
 
-    def __init__(self, like: VideoInfo, indices: set[int]) -> None:
-        """Args: indices: the source streams to copy."""
-        self._source = open_input(like.path)
+    def __init__(self, like: VideoInfo, indices: Collection[int], raw: bool = False) -> None:
+        """
+        Args:
+            indices: the source streams to copy.
+            raw: read every packet that is stored, also those an edit list hides.
+        """
+        self._source = open_input(like.path, {"ignore_editlist": "1"} if raw else {})
         self._indices = indices
         for stream in self._source.streams:
             if stream.index not in indices:
                 stream.discard = Discard.all
         self._copies: dict[int, Stream] = {}
         self._stretch: tuple[Fraction, Fraction | None] | None = None
+        self._delay = Fraction(0)
         self._packets = self._read()
         self._next: Packet | None = None
         self.counts = dict.fromkeys(sorted(indices), 0)
@@ -152,6 +157,10 @@ class PacketCopier:
     def trim(self, start: Fraction, end: Fraction | None) -> None:
         """Copy only packets that sound or show between two source times, moved so that `start` becomes 0."""
         self._stretch = (start, end)
+
+    def delay(self, time: Fraction) -> None:
+        """Move all packets to later times."""
+        self._delay = time
 
     def copy_until(self, output: OutputContainer, time: Fraction | None) -> None:
         """Mux packets up to `time`, on the output's clock; all that remain for None."""
@@ -186,14 +195,16 @@ class PacketCopier:
 
     def _in_stretch(self, packet: Packet) -> bool:
         """Whether any of the packet is wanted; moves its times."""
-        if self._stretch is None or packet.stream.disposition & Disposition.attached_pic:
+        if packet.stream.disposition & Disposition.attached_pic:
             return True
-        start, end = self._stretch
+        start, end = self._stretch or (-self._delay, None)
         stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is None:
+        if stamp is None or not start:
             return True
         base = packet.time_base
-        if (stamp + (packet.duration or 0)) * base <= start or (end is not None and stamp * base >= end):
+        if self._stretch is not None and (
+            (stamp + (packet.duration or 0)) * base <= start or (end is not None and stamp * base >= end)
+        ):
             return False
         shift = round(start / base)
         if packet.pts is not None:

@@ -4,7 +4,7 @@ Pictures are handled in planar form: YUV of any subsampling, GBR or grey, 8 to 1
 another form (nv12, p010, packed or palette) is first rearranged to the nearest planar format, which loses nothing.
 
 The way back adds a *change* to the stored planes instead of converting a whole picture: `yuv + M·(restored - rgb)`.
-An unchanged picture is thus bit-exact, codes outside [0, 1] survive, and no rounding of a conversion reaches the file.
+An unchanged picture is thus bit-exact, codes outside [0, 1] survive, and no rounding of conversions reaches a file.
 
 The two loops work on bands of rows that fit the processor's cache: 5-7 ms each way for 1920×1080 on two cores, a
 third of what whole-plane operations take.

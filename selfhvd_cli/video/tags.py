@@ -33,3 +33,10 @@ def moved_creation(value: str, shift: Fraction) -> str:
     moment = datetime.fromisoformat(f"{found[1]}T{found[3]}") + timedelta(seconds=round(shift))
     text = moment.isoformat(sep="T" if found[2] == "T" else " ", timespec="seconds")
     return value[: found.start()] + text + value[found.end() :]
+
+
+def changed_dates(tags: Mapping[str, str], shift: Fraction) -> tuple[tuple[str, str], ...]:
+    """(old, new) texts of the dates that `shift` moves, for tags kept as bytes."""
+    moved = tags_for(tags, shift)
+    pairs = {(tags[name], moved[name]) for name in moved if name.lower() in DATE_TAGS and moved[name] != tags[name]}
+    return tuple(pair for pair in sorted(pairs) if len(pair[0]) == len(pair[1]))

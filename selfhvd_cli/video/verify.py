@@ -32,7 +32,7 @@ def verify(path: Path, muxer: str, expected: Sequence[Fraction], tolerance: Frac
                 if packet.size and not packet.is_discard:
                     times.append(packet.pts * packet.time_base if packet.pts is not None else None)
     except (av.FFmpegError, ValueError) as fault:
-        raise SelfHVDError(f"{path.name}: the written file cannot be read ({fault}); the output was dropped.") from fault
+        raise SelfHVDError(f"{path.name}: the written file cannot be read ({fault}); it was dropped.") from fault
     if first is None:
         raise SelfHVDError(f"{path.name}: the written file does not decode; the output was dropped.")
     if len(times) != len(expected):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,42 +18,20 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.video import graft
+from selfhvd_cli.video.container import COARSE_CLOCKS, Layout, container_options, describe_stream, plan_layout
 from selfhvd_cli.video.encoders import EncoderPlan, Encoding, open_test, plan_encoders, refuse_unavailable
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderWriter, is_frames_target
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.passthrough import PacketCopier, add_copy, muxable, set_tags
+from selfhvd_cli.video.passthrough import PacketCopier, add_copy, set_tags
 from selfhvd_cli.video.pixels import Signal, add_change, layout_of, planar_format, to_format
 from selfhvd_cli.video.receipt import Receipt
-from selfhvd_cli.video.tags import tags_for
+from selfhvd_cli.video.tags import changed_dates, tags_for
 from selfhvd_cli.video.verify import verify
 
 log = logging.getLogger(__name__)
-
-MUXERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".qt": "mov",
-    ".3gp": "3gp",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".avi": "avi",
-    ".ts": "mpegts",
-    ".mts": "mpegts",
-    ".m2ts": "mpegts",
-}
-"""Output containers by file name."""
-
-QUICKTIME = ("mp4", "mov", "3gp")
-
-LARGEST_TIMESCALE = 10_000_000
-"""Finest movie clock of an mp4 file; beyond it some players overflow."""
-
-COARSE_CLOCKS = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000), "mpegts": Fraction(1, 90000)}
-"""Containers that round times to their own tick."""
-
 
 class Writer(Protocol):
     """What both a video file and a folder of frames offer; a context manager."""
@@ -108,22 +86,22 @@ class VideoWriter:
         start: Fraction | None = None,
         duration: Fraction | None = None,
     ) -> None:
-        muxer = MUXERS.get(target.suffix.lower())
-        if muxer is None:
-            raise UsageFault(f"{target}: unknown kind of video file; use one of {', '.join(MUXERS)}.")
         if target.is_dir():
             raise UsageFault(f"{target}: is a folder; name the output file.")
         self.file = OutputFile(target, like.path, overwrite)
-        self.like, self.encoding, self.muxer = like, encoding, muxer
+        self.like, self.encoding = like, encoding
         self.start, self.length = start or Fraction(0), duration
         self.trimmed = bool(start) or duration is not None
+        self.layout: Layout = plan_layout(target, like, self.trimmed)
         self.receipt = Receipt()
         """What was kept and what was not; complete once the writer has been left."""
 
         self._times: list[Fraction] = []
         self._durations: dict[int, int] = {}
         self._shift: int | None = None
+        self._delay = Fraction(0)
         self._last_pts: int | None = None
+        self._last_duration = Fraction(0)
         self._copier: PacketCopier | None = None
         self._output: OutputContainer | None = None
 
@@ -169,33 +147,23 @@ class VideoWriter:
     # -- opening ---------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        copied = self._plan_copies()
-        self._plan, self._output = self._open_encoder(copied)
+        self._plan, self._output = self._open_encoder()
         self._output.metadata.update(tags_for(self.like.metadata, self.start))
-        self._set_chapters(self._output)
+        if self.layout.donor is None or self.trimmed:
+            self._set_chapters(self._output)
         self._output.start_encoding()
         self._say_what_changes()
 
-    def _plan_copies(self) -> set[int]:
-        """Indices of the source streams that the container can take."""
-        if self.like.container == "frames":
-            return set()
-        copied = set()
-        for verdict in muxable(self.like, self.muxer):
-            if verdict.reason is None:
-                copied.add(verdict.stream.index)
-            else:
-                self.receipt.leave_out(str(verdict.stream), verdict.reason)
-        return copied
-
-    def _open_encoder(self, copied: set[int]) -> tuple[EncoderPlan, OutputContainer]:
+    def _open_encoder(self) -> tuple[EncoderPlan, OutputContainer]:
+        """The first encoder that opens, in a container with all streams."""
         tried = []
-        for plan in plan_encoders(self.like, self.encoding, self.muxer):
-            output = self._container()
+        for plan in plan_encoders(self.like, self.encoding, self.layout.muxer):
+            options = container_options(self.layout, self.like, self.trimmed)
+            output = av.open(str(self.file.part), "w", format=self.layout.muxer, container_options=options)
             try:
-                self._add_streams(output, plan, copied)
+                self._add_streams(output, plan)
             except ValueError:
-                tried.append(f"{self.muxer} cannot hold {plan.family}")
+                tried.append(f"{self.layout.muxer} cannot hold {plan.family}")
                 continue
             if self.encoding.hardware or plan.encoder not in ("libx264", "libx265"):
                 reason = open_test(plan, self.like.width, self.like.height, self.like.time_base)
@@ -205,46 +173,26 @@ class VideoWriter:
             for reason in tried:
                 self.receipt.note("encoder", reason)
             return plan, output
-        raise refuse_unavailable(self.encoding, self.muxer, tried)
+        raise refuse_unavailable(self.encoding, self.layout.muxer, tried)
 
-    def _container(self) -> OutputContainer:
-        options = {}
-        if self.muxer in QUICKTIME:
-            cover = any(stream.disposition & 0x400 for stream in self.like.streams)
-            flags = "+faststart" if cover else "+faststart+use_metadata_tags"
-            options = {"movflags": flags, "movie_timescale": str(self._movie_timescale()), "strict": "unofficial"}
-            if self.like.time_base.numerator == 1:
-                options["video_track_timescale"] = str(self.like.time_base.denominator)
-        return av.open(str(self.file.part), "w", format=self.muxer, container_options=options)
-
-    def _movie_timescale(self) -> int:
-        """A clock that expresses where every stream begins."""
-        clock = 1000
-        for stream in self.like.streams:
-            if stream.time_base is not None:
-                finer = math.lcm(clock, stream.time_base.denominator)
-                clock = finer if finer <= LARGEST_TIMESCALE else clock
-        return clock
-
-    def _add_streams(self, output: OutputContainer, plan: EncoderPlan, copied: set[int]) -> None:
+    def _add_streams(self, output: OutputContainer, plan: EncoderPlan) -> None:
         """All streams in the source's order."""
-        copies: dict[int, Stream] = {}
         if self.like.container == "frames":
             self._stream = self._add_picture(output, plan)
-            self._copier = None
             return
         if self._copier is not None:
             self._copier.close()
-        copier = PacketCopier(self.like, copied)
+        raw = self.layout.donor is not None and not self.trimmed
+        copier = self._copier = PacketCopier(self.like, self.layout.copied, raw)
+        copies: dict[int, Stream] = {}
         for index in range(len(self.like.streams)):
             if index == self.like.stream_index:
                 self._stream = self._add_picture(output, plan)
-            elif index in copied:
+            elif index in self.layout.copied:
                 copies[index] = add_copy(output, copier.stream(index))
                 if self.start:
                     set_tags(copies[index], tags_for(copies[index].metadata, self.start))
         copier.bind(copies)
-        self._copier = copier
 
     def _add_picture(self, output: OutputContainer, plan: EncoderPlan) -> VideoStream:
         like = self.like
@@ -289,6 +237,8 @@ class VideoWriter:
         output.set_chapters(chapters)  # type: ignore[arg-type]
 
     def _say_what_changes(self) -> None:
+        for verdict in self.layout.left_out:
+            self.receipt.leave_out(describe_stream(self.layout, verdict.stream), verdict.reason or "")
         for note in self._plan.notes:
             self.receipt.change("video", note)
         if self.like.dolby_vision:
@@ -297,9 +247,9 @@ class VideoWriter:
             )
         if self.trimmed:
             self.receipt.note("trimmed", "sound is cut between its packets, capture dates moved to the new beginning")
-        tick = COARSE_CLOCKS.get(self.muxer)
+        tick = COARSE_CLOCKS.get(self.layout.muxer)
         if tick is not None and (self.like.time_base / tick).denominator != 1:
-            rounded = f"{self.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
+            rounded = f"{self.layout.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
             self.receipt.change("frame times", rounded)
 
     # -- frames ----------------------------------------------------------------------------------------------------
@@ -335,10 +285,12 @@ class VideoWriter:
         base = self.like.time_base
         pts = round(frame.time / base)
         if self._shift is None:
-            self._shift = pts if self.trimmed else 0
+            self._shift = pts if self.trimmed else min(0, pts)
             if self.trimmed and self._copier is not None:
                 end = None if self.length is None else self.like.start_time + self.start + self.length
                 self._copier.trim(frame.time, end)
+            elif self._shift < 0:
+                self._start_later(-self._shift * base)
         pts -= self._shift
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError("frames must be written in the order of their times")
@@ -347,6 +299,14 @@ class VideoWriter:
         picture.pict_type = 0  # the encoder decides; the decoder's choice would force it
         self._times.append(pts * base)
         self._durations[pts] = max(0, round(frame.duration / base))
+        self._last_duration = frame.duration
+
+    def _start_later(self, delay: Fraction) -> None:
+        """Pictures that begin before zero would be hidden by players: everything moves, in step."""
+        self.receipt.change("start", f"the pictures began {float(delay):.3f} s before zero; all streams moved so far")
+        self._delay = delay
+        if self._copier is not None and self.layout.donor is None:
+            self._copier.delay(delay)
 
     def _mux(self, packets: list[Packet]) -> None:
         assert self._output is not None
@@ -368,14 +328,48 @@ class VideoWriter:
             self._copier.copy_until(self._output, None)
         self._output.close()
         self._output = None
-        tolerance = COARSE_CLOCKS.get(self.muxer, Fraction(0))
-        verify(self.file.part, self.muxer, self._times, max(tolerance, self.like.time_base / 2))
+        if self.layout.donor is not None:
+            self._graft(self.layout.donor)
+        tolerance = COARSE_CLOCKS.get(self.layout.muxer, Fraction(0))
+        verify(self.file.part, self.layout.muxer, self._times, max(tolerance, self.like.time_base / 2))
         self._say_what_was_kept()
         if self._copier is not None:
             self._copier.close()
-        stat = os.stat(self.like.path)
-        os.utime(self.file.part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        if self.like.path.is_file():
+            stat = os.stat(self.like.path)
+            os.utime(self.file.part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         self.file.commit()
+
+    def _end(self) -> Fraction:
+        """When the last frame goes: as its source says, cut where an edit list ends the clip before."""
+        last, length = self._times[-1], self._last_duration or 1 / self.like.frame_rate
+        if self.trimmed or self.like.duration is None:
+            return last + length
+        end = self.like.start_time + self.like.duration + self._delay
+        return end if last < end <= last + 3 * length else last + length
+
+    def _graft(self, donor: graft.Donor) -> None:
+        streams, main = self.like.streams, self.like.main_stream
+        written = [each.id for each in streams if each.index in self.layout.copied or each is main]
+        plan = graft.Graft(
+            muxed=tuple(written),
+            main=main.id,
+            carried=tuple(streams[index].id for index in self.layout.carried),
+            same_kind=self.layout.same_kind,
+            same_codec=self._plan.family == self.like.codec,
+            start=self.start if self.trimmed else None,
+            delay=self._delay,
+            first=self._times[0],
+            last=self._end(),
+            dates=changed_dates(self.like.metadata, self.start),
+        )
+        try:
+            graft.apply(donor, self.file.part, plan)
+        except (ValueError, struct.error, IndexError) as fault:
+            raise SelfHVDError(
+                f"{self.file.target}: the tracks of the source could not be carried over ({fault}); "
+                "write to a .mkv file instead."
+            ) from fault
 
     def _say_what_was_kept(self) -> None:
         self.receipt.keep(f"{len(self._times)} frames", "at their own times")
@@ -383,6 +377,10 @@ class VideoWriter:
             for stream in self.like.streams:
                 if stream.index in self._copier.counts:
                     self.receipt.keep(str(stream), f"{self._copier.counts[stream.index]} packets, bit-identical")
+                elif stream.index in self.layout.carried:
+                    self.receipt.keep(describe_stream(self.layout, stream), "the whole track, bit-identical")
+                elif stream.index in self.layout.covers:
+                    self.receipt.keep(str(stream), "cover picture")
         if self.like.metadata:
             self.receipt.keep(f"{len(tags_for(self.like.metadata))} tags")
         if self.like.display_matrix is not None:

@@ -1,0 +1,150 @@
+"""What goes where in the output file: its container, and by which way each stream of the source gets into it."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from av.stream import Disposition
+
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.video.boxes import parse
+from selfhvd_cli.video.graft import Donor, donor
+from selfhvd_cli.video.info import StreamInfo, VideoInfo
+from selfhvd_cli.video.passthrough import Verdict, muxable
+
+MUXERS: Mapping[str, str] = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".qt": "mov",
+    ".3gp": "3gp",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".mts": "mpegts",
+    ".m2ts": "mpegts",
+}
+"""Output containers by file name."""
+
+QUICKTIME = ("mp4", "mov", "3gp")
+
+COARSE_CLOCKS: Mapping[str, Fraction] = {
+    "matroska": Fraction(1, 1000),
+    "webm": Fraction(1, 1000),
+    "mpegts": Fraction(1, 90000),
+}
+"""Containers that round times to a tick of their own."""
+
+LARGEST_TIMESCALE = 10_000_000
+"""Finest movie clock of an mp4 file; beyond it some players overflow."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The output's container and the way of each stream into it."""
+
+    muxer: str
+    donor: Donor | None
+    """The source, where its boxes can be carried over as they are."""
+
+    same_kind: bool = False
+    """Source and output are the same kind of mp4 or mov file."""
+
+    copied: frozenset[int] = frozenset()
+    """Source streams whose packets are muxed."""
+
+    carried: tuple[int, ...] = ()
+    """Source streams carried over box by box."""
+
+    covers: tuple[int, ...] = ()
+    """Cover pictures, which travel with the tags."""
+
+    left_out: tuple[Verdict, ...] = field(default=())
+
+
+def plan_layout(target: Path, like: VideoInfo, trimmed: bool) -> Layout:
+    """Decide on the container and try every stream in it, before the long run.
+
+    Raises:
+        UsageFault: the target's suffix names no container.
+    """
+    muxer = MUXERS.get(target.suffix.lower())
+    if muxer is None:
+        raise UsageFault(f"{target}: unknown kind of video file; use one of {', '.join(MUXERS)}.")
+    if like.container == "frames":
+        return Layout(muxer, None)
+    source = donor(like.path) if muxer in QUICKTIME and like.container.startswith("mov") else None
+    if source is not None and muxer != "3gp" and target.suffix.lower() == like.path.suffix.lower():
+        muxer = "mov" if source.quicktime else "mp4"  # phones also call QuickTime files .mp4
+    same_kind = source is not None and source.quicktime == (muxer == "mov")
+    copied, carried, covers, left_out = set(), [], [], []
+    chapters = _chapter_tracks(source, like) if source is not None and trimmed else set()
+    for verdict in muxable(like, muxer):
+        stream = verdict.stream
+        has_track = source is not None and source.track(stream.id) is not None
+        if stream.id in chapters:
+            continue  # written anew with the moved chapters
+        if same_kind and stream.disposition & Disposition.attached_pic:
+            covers.append(stream.index)
+        elif has_track and (stream.kind == "data" or verdict.reason is not None):
+            carried.append(stream.index)
+        elif verdict.reason is None:
+            copied.add(stream.index)
+        else:
+            left_out.append(verdict)
+    return Layout(muxer, source, same_kind, frozenset(copied), tuple(carried), tuple(covers), tuple(left_out))
+
+
+def container_options(layout: Layout, like: VideoInfo, trimmed: bool) -> dict[str, str]:
+    """Options of the muxer."""
+    options: dict[str, str] = {}
+    if layout.muxer in QUICKTIME:
+        flags = "+faststart" if layout.donor is None else ""  # otherwise the movie header is moved with the grafting
+        if not any(stream.disposition & Disposition.attached_pic for stream in like.streams):
+            flags += "+use_metadata_tags"
+        clock = layout.donor.timescale if layout.donor is not None and not trimmed else _movie_timescale(like)
+        options = {"movie_timescale": str(clock), "strict": "unofficial"}
+        if flags:
+            options["movflags"] = flags
+        if layout.donor is not None:
+            options["write_tmcd"] = "0"
+        if like.time_base.numerator == 1:
+            options["video_track_timescale"] = str(like.time_base.denominator)
+    return options
+
+
+def describe_stream(layout: Layout, stream: StreamInfo) -> str:
+    """A stream in words, with the four letters of its track where FFmpeg has no name for it."""
+    if stream.codec in (None, "bin_data") and layout.donor is not None:
+        letters = layout.donor.kind_of(stream.id)
+        return f"{stream.kind} {stream.index} ({letters})"
+    return str(stream)
+
+
+def _movie_timescale(like: VideoInfo) -> int:
+    """A clock that expresses where every stream begins."""
+    clock = 1000
+    for stream in like.streams:
+        if stream.time_base is not None:
+            finer = math.lcm(clock, stream.time_base.denominator)
+            clock = finer if finer <= LARGEST_TIMESCALE else clock
+    return clock
+
+
+def _chapter_tracks(source: Donor, like: VideoInfo) -> set[int]:
+    """IDs of the text tracks that hold chapter names."""
+    main = source.track(like.main_stream.id)
+    box = main.find(b"tref") if main is not None else None
+    if box is None:
+        return set()
+    found: set[int] = set()
+    for reference in parse(box.payload):
+        if reference.kind == b"chap":
+            found |= set(struct.unpack(f">{len(reference.payload) // 4}I", reference.payload))
+    return found

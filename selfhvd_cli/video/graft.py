@@ -1,0 +1,410 @@
+"""What FFmpeg's mp4 muxer cannot carry from one mp4 or mov file to another, carried over box by box.
+
+FFmpeg knows few kinds of data tracks, rounds GPS positions, drops vendor boxes (Samsung, GoPro), the camera tags of
+tracks, languages of QuickTime tracks and the priming of sound. So the file FFmpeg wrote keeps its pictures and the
+order of all samples, and takes from the source: data tracks whole, the headers and edit lists of the copied tracks,
+the tags, and what lies beside the movie at the top level of the file. The movie header moves to the front as well.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from selfhvd_cli.video.boxes import (
+    EMPTY_EDIT,
+    Box,
+    Edit,
+    Extent,
+    chunk_offsets,
+    chunk_sizes,
+    get_edits,
+    get_header,
+    parse,
+    read_extent,
+    read_movie,
+    sample_sizes,
+    set_chunk_offsets,
+    set_edits,
+    set_header,
+)
+
+BLOCK = 1 << 23
+
+STRUCTURE = frozenset(
+    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp", b"pnot")
+)
+"""Top-level boxes that are the container's own; all others belong to the owner of the file."""
+
+SOURCE_TAGS = (b"udta", b"meta")
+
+HDR_BOXES = (b"mdcv", b"clli", b"amve", b"cclv")
+"""Boxes of a picture description that FFmpeg's muxer is not told about."""
+
+VISUAL_ENTRY = 86
+"""Bytes of a picture description before its first box, header included."""
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A source file whose boxes can be carried over."""
+
+    path: Path
+    movie: Box
+    top: tuple[Extent, ...]
+    quicktime: bool
+    """A `qt  ` file: its tags and sound descriptions have another form than those of mp4."""
+
+    timescale: int
+
+    def track(self, track_id: int) -> Box | None:
+        return next((each for each in self.movie.all(b"trak") if _track_id(each) == track_id), None)
+
+    def kind_of(self, track_id: int) -> str:
+        """The four letters of a track's sample description, for messages."""
+        track = self.track(track_id)
+        table = track.find(b"mdia", b"minf", b"stbl", b"stsd") if track is not None else None
+        return table.payload[12:16].decode("latin-1") if table is not None else "unknown"
+
+
+def donor(path: Path) -> Donor | None:
+    """The source as a donor; None where it is no whole, unfragmented mp4 or mov file with tables that hold."""
+    try:
+        movie, top = read_movie(path)
+        if movie.find(b"mvex") is not None or movie.find(b"cmov") is not None:
+            return None
+        if any(each.kind in (b"moof", b"styp") for each in top):
+            return None
+        size = path.stat().st_size
+        for track in movie.all(b"trak"):
+            get_edits(track)
+            get_header(track.need(b"tkhd"))
+            get_header(track.need(b"mdia", b"mdhd"))
+            if not _self_contained(track):
+                return None
+            for start, length in zip(chunk_offsets(track), chunk_sizes(track), strict=True):
+                if start + length > size:
+                    return None
+        brand = b"qt  "
+        with path.open("rb") as file:
+            for extent in top:
+                if extent.kind == b"ftyp":
+                    brand = read_extent(file, extent)[8:12]
+        timescale = get_header(movie.need(b"mvhd"))[2]
+    except (ValueError, OSError, struct.error, IndexError):
+        return None
+    if timescale <= 0:
+        return None
+    return Donor(path, movie, tuple(top), brand == b"qt  ", timescale)
+
+
+@dataclass(frozen=True)
+class Graft:
+    """What to carry over into a file that FFmpeg wrote."""
+
+    muxed: tuple[int, ...]
+    """Source track ID of each track in the written file, in their order there."""
+
+    main: int
+    """Source track ID of the pictures."""
+
+    carried: tuple[int, ...]
+    """Source track IDs of tracks that FFmpeg did not write."""
+
+    same_kind: bool
+    """Written as the source's kind of file, so that tags and descriptions have the right form."""
+
+    same_codec: bool
+    start: Fraction | None = None
+    """Seconds trimmed from the beginning; None where nothing was trimmed."""
+
+    delay: Fraction = Fraction(0)
+    """Seconds by which all tracks move, for pictures that began before zero."""
+
+    first: Fraction = Fraction(0)
+    last: Fraction = Fraction(0)
+    """When the pictures begin and end in the output, in seconds."""
+
+    dates: tuple[tuple[str, str], ...] = ()
+    """Texts in the tags to be replaced by others of the same length."""
+
+
+def apply(source: Donor, output: Path, plan: Graft) -> None:
+    """Carry `plan` out on the finished file `output`, which has its movie header at the end.
+
+    Raises:
+        ValueError: the written file is not built as expected.
+    """
+    movie, top = read_movie(output)
+    written = movie.all(b"trak")
+    if len(written) < len(plan.muxed):
+        raise ValueError("fewer tracks were written than planned")
+    timescale = get_header(movie.need(b"mvhd"))[2]
+    tracks: list[Box] = []
+    for track_id, track in zip(plan.muxed, written, strict=False):
+        tracks.append(_muxed_track(source, track, track_id, timescale, plan))
+    carried = [_carried_track(source, track_id, timescale, plan) for track_id in plan.carried]
+    ids = [_track_id(each) for each in source.movie.all(b"trak")]
+    extra = written[len(plan.muxed) :]
+    for number, track in enumerate(extra):
+        set_header(track.need(b"tkhd"), number=max(ids) + 1 + number)
+    ordered = sorted(tracks + [track for track, _ in carried], key=lambda track: ids.index(_track_id(track)))
+    _dress_movie(source, movie, ordered + extra, plan)
+    _assemble(source, output, top, movie, tracks + extra, carried, plan)
+
+
+def _muxed_track(source: Donor, written: Box, track_id: int, timescale: int, plan: Graft) -> Box:
+    """A track whose samples FFmpeg wrote, with the headers of its original."""
+    original = source.track(track_id)
+    if original is None:
+        raise ValueError(f"the source has no track {track_id}")
+    if track_id == plan.main:
+        return _picture_track(original, written, timescale, plan)
+    whole = plan.start is None and plan.same_kind and sample_sizes(original) == sample_sizes(written)
+    if whole:
+        track = original.copy()
+        table, new = track.need(b"mdia", b"minf", b"stbl"), written.need(b"mdia", b"minf", b"stbl")
+        for kind in (b"stsc", b"stco", b"co64"):
+            table.replace(kind, None)
+        assert table.children is not None
+        table.children += [each for each in new.children or () if each.kind in (b"stsc", b"stco", b"co64")]
+    else:
+        track = written
+        _dress_track(original, track, plan)
+    if plan.start is None:
+        set_edits(track, _rescaled(source, get_edits(original), timescale, plan.delay))
+        duration = sum(edit.duration for edit in get_edits(track))
+        old = get_header(original.need(b"tkhd"))[3] * timescale // source.timescale
+        set_header(track.need(b"tkhd"), duration=duration or old)
+    return track
+
+
+def _picture_track(original: Box, written: Box, timescale: int, plan: Graft) -> Box:
+    _dress_track(original, written, plan)
+    shown = [edit for edit in get_edits(written) if edit.media_time != EMPTY_EDIT]
+    begin = shown[0].media_time if shown else 0
+    gap, length = round(plan.first * timescale), round((plan.last - plan.first) * timescale)
+    edits = [Edit(gap, EMPTY_EDIT)] if gap > 0 else []
+    edits.append(Edit(length, begin))
+    set_edits(written, edits)
+    set_header(written.need(b"tkhd"), duration=gap + length)
+    _dress_description(original, written, plan)
+    return written
+
+
+def _dress_track(original: Box, track: Box, plan: Graft) -> None:
+    """Give a written track the identity of its original."""
+    creation, changed, track_id, _ = get_header(original.need(b"tkhd"))
+    if plan.start is not None:
+        creation += round(plan.start)
+    set_header(track.need(b"tkhd"), creation, changed, track_id)
+    head, old = track.need(b"mdia", b"mdhd"), original.need(b"mdia", b"mdhd")
+    set_header(head, creation, changed)
+    head.payload = head.payload[:-4] + old.payload[-4:-2] + head.payload[-2:]  # language
+    if not plan.same_kind:
+        return
+    track.need(b"mdia").replace(b"hdlr", original.need(b"mdia", b"hdlr"))
+    for kind in (*SOURCE_TAGS, b"tref"):
+        if (box := original.find(kind)) is not None and not (kind == b"tref" and plan.start is not None):
+            track.replace(kind, _dated(box, plan))
+
+
+def _dress_description(original: Box, written: Box, plan: Graft) -> None:
+    """Carry over what the picture description says beside the codec: HDR boxes, the camera's name for its encoder."""
+    place = (b"mdia", b"minf", b"stbl", b"stsd")
+    old, new = original.need(*place).payload[8:], written.need(*place).payload[8:]
+    if len(old) < VISUAL_ENTRY or len(new) < VISUAL_ENTRY:
+        return
+    size = struct.unpack_from(">I", new)[0]
+    entry, after = bytearray(new[:size]), new[size:]
+    if plan.same_kind and plan.same_codec:
+        entry[20:24] = old[20:24]  # vendor
+        entry[50:82] = old[50:82]  # name of the encoder
+    try:
+        have = {box.kind for box in parse(bytes(entry[VISUAL_ENTRY:]))}
+        given = parse(old[VISUAL_ENTRY : struct.unpack_from(">I", old)[0]])
+    except ValueError:
+        return
+    entry += b"".join(box.bytes() for box in given if box.kind in HDR_BOXES and box.kind not in have)
+    struct.pack_into(">I", entry, 0, len(entry))
+    box = written.need(*place)
+    box.payload = box.payload[:8] + bytes(entry) + after
+
+
+def _carried_track(source: Donor, track_id: int, timescale: int, plan: Graft) -> tuple[Box, Box]:
+    """(the track for the output, its original): a track with all its samples, shown as far as the pictures go."""
+    original = source.track(track_id)
+    if original is None:
+        raise ValueError(f"the source has no track {track_id}")
+    track = original.copy()
+    edits = _rescaled(source, get_edits(original), timescale, plan.delay)
+    duration = sum(edit.duration for edit in edits)
+    if plan.start is not None:
+        clock = get_header(track.need(b"mdia", b"mdhd"))[2]
+        shown = [edit for edit in get_edits(original) if edit.media_time != EMPTY_EDIT]
+        duration = round((plan.last - plan.first) * timescale)
+        edits = [Edit(duration, (shown[0].media_time if shown else 0) + round(plan.start * clock))]
+    set_edits(track, edits)
+    if not duration:
+        duration = get_header(track.need(b"tkhd"))[3] * timescale // source.timescale
+    set_header(track.need(b"tkhd"), duration=duration)
+    return track, original
+
+
+def _rescaled(source: Donor, edits: Sequence[Edit], timescale: int, delay: Fraction) -> list[Edit]:
+    """Edits of the source in the output's timescale, behind a gap of `delay`."""
+    moved = [replace(edit, duration=round(Fraction(edit.duration * timescale, source.timescale))) for edit in edits]
+    if delay <= 0:
+        return moved
+    return [Edit(round(delay * timescale), EMPTY_EDIT), *(moved or [Edit(0, 0)])]
+
+
+def _dress_movie(source: Donor, movie: Box, tracks: list[Box], plan: Graft) -> None:
+    """Movie header, tags and tracks in the source's order."""
+    old = source.movie.need(b"mvhd")
+    creation, changed, _, _ = get_header(old)
+    if plan.start is not None:
+        creation += round(plan.start)
+    head = movie.need(b"mvhd")
+    duration = max((get_header(track.need(b"tkhd"))[3] for track in tracks), default=0)
+    set_header(head, creation, changed, duration=duration)
+    next_id = max(_track_id(track) for track in tracks) + 1
+    head.payload = head.payload[:-4] + struct.pack(">I", next_id)
+    assert movie.children is not None
+    movie.children = [each for each in movie.children if each.kind != b"trak"]
+    place = movie.children.index(head) + 1
+    movie.children[place:place] = tracks
+    if not plan.same_kind:
+        return
+    for kind in SOURCE_TAGS:
+        box = source.movie.find(kind)
+        if kind == b"udta" and plan.start is not None:
+            box = _without_chapters(box, movie.find(kind))
+        movie.replace(kind, _dated(box, plan) if box is not None else None)
+
+
+def _without_chapters(box: Box | None, written: Box | None) -> Box | None:
+    """User data of a trimmed clip: the source's, but the chapters as FFmpeg wrote them."""
+    try:
+        kept = [each for each in parse(box.payload) if each.kind != b"chpl"] if box is not None else []
+        new = [each for each in parse(written.payload) if each.kind == b"chpl"] if written is not None else []
+    except ValueError:
+        return box
+    payload = b"".join(each.bytes() for each in kept + new)
+    return Box(b"udta", payload) if payload else None
+
+
+def _dated(box: Box, plan: Graft) -> Box:
+    payload = box.payload
+    for old, new in plan.dates:
+        payload = payload.replace(old.encode(), new.encode())
+    return Box(box.kind, payload)
+
+
+def _assemble(
+    source: Donor,
+    output: Path,
+    top: list[Extent],
+    movie: Box,
+    muxed: list[Box],
+    carried: list[tuple[Box, Box]],
+    plan: Graft,
+) -> None:
+    """Lay out the file anew, in place: type, movie header, FFmpeg's samples, carried samples, the owner's boxes."""
+    header = next(each for each in top if each.kind == b"moov")
+    begin = next(each for each in top if each.kind == b"mdat").start
+    if any(each.kind == b"mdat" and each.start > header.start for each in top):
+        raise ValueError("samples were written behind the movie header")
+    with source.path.open("rb") as donor_file, output.open("r+b") as file:
+        file_type = _file_type(source, donor_file, file, top, plan)
+        file.truncate(header.start)
+        carried_at = _append_samples(donor_file, file, carried)
+        _append_owner_boxes(source, donor_file, file)
+        end = file.seek(0, 2)
+        wide = end + BLOCK + len(movie.bytes()) * 2 > 0xFFFFFFFF
+        for track in muxed:
+            set_chunk_offsets(track, chunk_offsets(track), wide)
+        for (track, _), offsets in zip(carried, carried_at, strict=True):
+            set_chunk_offsets(track, offsets, wide)
+        shift = len(file_type) + len(movie.bytes()) - begin
+        for track in (*muxed, *(track for track, _ in carried)):
+            set_chunk_offsets(track, [offset + shift for offset in chunk_offsets(track)], wide)
+        _move_up(file, begin, end, shift)
+        file.seek(0)
+        file.write(file_type + movie.bytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _file_type(source: Donor, donor_file: BinaryIO, file: BinaryIO, top: list[Extent], plan: Graft) -> bytes:
+    """The source's own file type where the output is of its kind and codec, so that its brands stay as they were."""
+    theirs = [each for each in source.top if each.kind == b"ftyp"]
+    if plan.same_kind and plan.same_codec and theirs:
+        return read_extent(donor_file, theirs[0])
+    ours = [each for each in top if each.kind == b"ftyp"]
+    return read_extent(file, ours[0]) if ours else b""
+
+
+def _append_samples(donor_file: BinaryIO, file: BinaryIO, carried: list[tuple[Box, Box]]) -> list[list[int]]:
+    """Append the samples of carried tracks in a box of their own; where each chunk came to lie, for each track."""
+    total = sum(sum(chunk_sizes(original)) for _, original in carried)
+    file.seek(0, 2)
+    if total:
+        file.write(struct.pack(">I4sQ", 1, b"mdat", total + 16))
+    placed = []
+    for _, original in carried:
+        offsets = []
+        for start, length in zip(chunk_offsets(original), chunk_sizes(original), strict=True):
+            offsets.append(file.tell())
+            _copy(donor_file, file, start, length)
+        placed.append(offsets)
+    return placed
+
+
+def _append_owner_boxes(source: Donor, donor_file: BinaryIO, file: BinaryIO) -> None:
+    """Append what is beside the movie: XMP, vendor trailers such as Samsung's slow motion points."""
+    for extent in source.top:
+        if extent.kind not in STRUCTURE:
+            _copy(donor_file, file, extent.start, extent.end - extent.start)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, start: int, length: int) -> None:
+    source.seek(start)
+    while length > 0:
+        block = source.read(min(BLOCK, length))
+        if not block:
+            raise ValueError("the source has become shorter")
+        target.write(block)
+        length -= len(block)
+
+
+def _move_up(file: BinaryIO, begin: int, end: int, shift: int) -> None:
+    """Move the bytes from `begin` to `end` by `shift`, without a second copy of the file."""
+    if shift < 0:
+        raise ValueError("the new header is smaller than the gap")
+    at = end
+    while at > begin:
+        start = max(begin, at - BLOCK)
+        file.seek(start)
+        block = file.read(at - start)
+        file.seek(start + shift)
+        file.write(block)
+        at = start
+
+
+def _track_id(track: Box) -> int:
+    return get_header(track.need(b"tkhd"))[2]
+
+
+def _self_contained(track: Box) -> bool:
+    """Whether the samples lie in the file itself."""
+    box = track.find(b"mdia", b"minf", b"dinf", b"dref")
+    if box is None:
+        return False
+    return all(entry.payload[3] & 1 for entry in parse(box.payload[8:]) if len(entry.payload) > 3)
+
