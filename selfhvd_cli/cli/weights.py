@@ -13,7 +13,7 @@ import click
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import dry_run_option, offline_option, option, output_options, overwrite_option
 from selfhvd_cli.cli.progress import State, progress_display, size
-from selfhvd_cli.errors import UsageFault, WeightsFault
+from selfhvd_cli.errors import BatchFault, UsageFault, WeightsFault
 
 if TYPE_CHECKING:
     from selfhvd_cli.weights.report import PullReport
@@ -81,14 +81,24 @@ def pull_command(
     wanted = [*names, *(_fetchable() if everything else ())]
     if not wanted:
         raise UsageFault("name at least one entry, or --all; selfhvd weights list shows the names.")
-    pulled = []
+    pulled, failed = [], []
     for name in wanted:
         reports = pull(name, offline=offline, mirror=mirror, again=again, accept_new=accept_new)
-        last = _draw(console, name, reports)
+        try:
+            last = _draw(console, name, reports)
+        except WeightsFault as fault:
+            if len(wanted) == 1:
+                raise
+            console.warn(fault.format_message())
+            failed.append({"name": name, "message": fault.format_message()})
+            continue
         console.say(f"{name}: {last.path}" + (f" ({last.note})" if last.note else ""))
         pulled.append({"name": name, "path": last.path, "note": last.note})
     if console.json:
-        console.data({"pulled": pulled})
+        console.data({"pulled": pulled, "failed": failed})
+    if failed:
+        kind = BatchFault if pulled else WeightsFault
+        raise kind(f"{len(failed)} of {len(wanted)} not fetched: {', '.join(item['name'] for item in failed)}.")
 
 
 @weights.command("verify")
@@ -170,11 +180,13 @@ def prune_command(console: Console, names: tuple[str, ...], everything: bool, dr
     Weights that you imported or trained are never removed.
     """
     from selfhvd_cli.weights.inventory import list_items
+    from selfhvd_cli.weights.locate import store_folder
     from selfhvd_cli.weights.prune import prune
 
     known = {item.name: item for item in list_items()}
     for name in names:
-        if name not in known or known[name].kind == "own" or known[name].state == "embedded":
+        path = known[name].path if name in known else None
+        if path is None or store_folder() not in path.parents:
             raise WeightsFault(f"{name}: nothing the store could free; selfhvd weights list shows what is here.")
     removed = list(prune(names, everything, dry_run))
     freed = sum(removal.size for removal in removed)

@@ -50,7 +50,9 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def _aliases(file: Any) -> dict[str, str]:
     """Keys that safetensors' `save_model` left out because another key names the same storage → that key."""
     keys = set(file.keys())
-    return {key: kept for key, kept in (file.metadata() or {}).items() if key not in keys and kept in keys}
+    metadata = file.metadata() or {}
+    # The header's plain fields (a name, a licence) have no dots; keys of a module's parameters do.
+    return {key: kept for key, kept in metadata.items() if "." in key and key not in keys and kept in keys}
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def _fetch(
     if spec.source == "hub" and use_cache and (taken := _take_cached(spec, part)) is not None:
         return taken
     if offline:
-        raise WeightsFault(f"{spec.name}: what huggingface_hub's cache has is damaged; pull it where there is a network.")
+        raise WeightsFault(f"{spec.name}: huggingface_hub's cache has it damaged; pull it where there is a network.")
     resumed = part.exists()
     if spec.source == "hub":
         from selfhvd_cli.weights.hub import describe
@@ -248,8 +248,11 @@ def _store(spec: WeightSpec, part: Path, stored: Path, record: Record) -> Genera
             if spec.architecture:
                 check_signature(part, spec.architecture, shapes)
             part.replace(stored)
-    finally:
+    except WeightsFault:
         forget(part)
+        raise
+    # On a full disk or Ctrl-C the finished download stays for the next pull.
+    forget(part)
     write_record(stored, replace(record, stored_sha256=sha256_of(stored)))
     return note
 

@@ -19,13 +19,16 @@ def redact_url(url: str) -> str:
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "an unreadable address"
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return _blot(urlunsplit((parts.scheme, host, parts.path, "", "")))
 
 
 def redact(text: object) -> str:
     """Any text with its addresses shortened and tokens blotted out."""
-    clean = _URL.sub(lambda match: redact_url(match.group()), str(text))
+    return _blot(_URL.sub(lambda match: redact_url(match.group()), str(text)))
+
+
+def _blot(text: str) -> str:
     for variable in TOKEN_VARIABLES:
         if token := os.environ.get(variable):
-            clean = clean.replace(token, "***")
-    return _TOKEN.sub("***", clean)
+            text = text.replace(token, "***")
+    return _TOKEN.sub("***", text)

@@ -159,6 +159,7 @@ def strip(shapes: Mapping[str, Shape]) -> tuple[str, str]:
             return prefix, name
         if name:
             found.append((prefix, name))
-    if not found and shapes and all(key.startswith("module.") for key in shapes):
+    related = [key for key in shapes if key not in UNRELATED]
+    if not found and related and all(key.startswith("module.") for key in related):
         return "module.", ""  # DataParallel around a network unknown here
     return found[0] if found else ("", "")

@@ -138,6 +138,8 @@ def read_manifest(path: Path) -> Mapping[str, WeightSpec]:
     """
     try:
         rows: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["weights"]
+        if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+            raise KeyError("weights is no list of tables")
     except FileNotFoundError:
         raise WeightsFault(f"{path}: the manifest of weights is missing; install selfhvd again.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as fault:

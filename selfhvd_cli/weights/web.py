@@ -153,8 +153,8 @@ def _open(
                 f"set SSL_CERT_FILE to its certificates."
             ) from None
         raise Passing(f"{shown}: not reachable ({redact(fault.reason)})") from None
-    except (http.client.InvalidURL, ValueError) as fault:
-        raise WeightsFault(f"{shown}: no usable address ({redact(fault)}).") from None
+    except (http.client.InvalidURL, ValueError):
+        raise WeightsFault(f"{shown}: no usable address.") from None
     except (http.client.HTTPException, OSError) as fault:
         raise Passing(f"{shown}: the connection broke ({redact(fault) or type(fault).__name__})") from None
 
