@@ -229,4 +229,4 @@ def _size(path: Path) -> int:
 def _moment(value: str | float | Moment | None) -> Moment | None:
     if value is None or isinstance(value, Moment):
         return value
-    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(value))
+    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(str(value)))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from selfhvd_cli.deblurring.job import SUFFIX, default_target
 from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
+from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.frames_folder import is_frames_folder
-from selfhvd_cli.video.writer import MUXERS
 
 OTHER_ENDINGS = (".3g2", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".mxf")
 """Of containers that are read, and not written."""

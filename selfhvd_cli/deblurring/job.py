@@ -9,8 +9,8 @@ from pathlib import Path
 from selfhvd_cli.device import Precision
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import Moment
+from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.encoders import Encoding
-from selfhvd_cli.video.writer import MUXERS
 
 SUFFIX = "_deblurred"
 """Ends the name of a result; what ends so is never taken for an input by itself."""

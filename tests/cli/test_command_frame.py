@@ -1,0 +1,165 @@
+"""The frame around every command: help without heavy imports, suggestions, exit codes, no tracebacks unasked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from selfhvd_cli import __version__
+from selfhvd_cli.cli import COMMANDS, selfhvd
+from selfhvd_cli.cli.console import Console
+from selfhvd_cli.cli.group import CommandRow, LazyGroup
+from selfhvd_cli.cli.options import CODECS, FFMPEG_HABITS, MODELS, json_option, verbose_option
+from selfhvd_cli.errors import DiskFault, MemoryFault, SelfHVDError, WeightsFault
+
+HEAVY = ("torch", "av", "cv2", "pyiqa", "numpy", "rich", "matplotlib", "huggingface_hub")
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Heavy packages that a run of the command line imports."""
+    script = f"""
+import sys
+from selfhvd_cli.cli import selfhvd
+try:
+    selfhvd({list(arguments)!r}, prog_name="selfhvd")
+except SystemExit as end:
+    assert end.code == 0, end.code
+print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return set(run.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("deblur", "--help"), ("doctor", "-h")])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert imported_by(*arguments) == set()
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(selfhvd, ["-V"])
+    assert (result.exit_code, result.output) == (0, f"selfhvd {__version__}\n")
+
+
+def test_every_listed_command_can_be_asked_for_help() -> None:
+    runner = CliRunner()
+    listed = selfhvd.list_commands(click.Context(selfhvd))
+    assert {"deblur", "doctor"} <= set(listed) <= set(COMMANDS)
+    overview = runner.invoke(selfhvd, ["--help"]).output
+    for name in listed:
+        assert COMMANDS[name].summary in " ".join(overview.split())
+        assert runner.invoke(selfhvd, [name, "--help"]).exit_code == 0, name
+
+
+def test_commands_without_a_file_are_not_listed() -> None:
+    rows = {"doctor": CommandRow("doctor:doctor", "Here."), "magic": CommandRow("magic:magic", "Not written yet.")}
+    group = LazyGroup("group", rows=rows, package="selfhvd_cli.cli")
+    result = CliRunner().invoke(group, ["--help"])
+    assert "doctor" in result.output
+    assert "magic" not in result.output
+    assert CliRunner().invoke(group, ["magic"]).exit_code == 2
+
+
+def test_a_mistyped_command_is_usage_and_gets_a_suggestion() -> None:
+    result = CliRunner().invoke(selfhvd, ["debulr", "clip.mp4"])
+    assert result.exit_code == 2
+    assert 'did you mean "deblur"?' in result.stderr
+
+
+def test_a_mistyped_option_is_usage_and_gets_a_suggestion() -> None:
+    result = CliRunner().invoke(selfhvd, ["deblur", "clip.mp4", "--strenght", "1"])
+    assert result.exit_code == 2
+    assert "--strength" in result.stderr
+
+
+def test_option_tables_agree_with_the_layers_they_mirror() -> None:
+    from selfhvd_cli.restore.architectures import ARCHITECTURES
+    from selfhvd_cli.video.encoders import CHOICES
+
+    assert tuple(ARCHITECTURES) == MODELS
+    assert CHOICES == CODECS
+
+
+def run_raising(fault: BaseException | Callable[[], None], *arguments: str) -> click.testing.Result:
+    """A command that raises, run inside the group as any other."""
+
+    @click.command("go")
+    @json_option
+    @verbose_option
+    def go() -> None:
+        if isinstance(fault, BaseException):
+            raise fault
+        fault()
+
+    group = LazyGroup("group", rows={}, package="selfhvd_cli.cli")
+    group.get_command = lambda context, name: go  # type: ignore[method-assign]
+    group.list_commands = lambda context: ["go"]  # type: ignore[method-assign]
+    return CliRunner().invoke(group, ["go", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (SelfHVDError("a"), 1),
+        (WeightsFault("a"), 5),
+        (MemoryFault("a"), 6),
+        (DiskFault("a"), 7),
+        (MemoryError(), 6),
+        (OSError(28, "No space left on device", "x.mp4"), 7),
+        (PermissionError(13, "Permission denied", "x.mp4"), 7),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("division by zero"), 1),
+        (click.UsageError("a"), 2),
+    ],
+)
+def test_exit_codes(fault: BaseException, code: int) -> None:
+    result = run_raising(fault)
+    assert result.exit_code == code
+    assert f"Error ({code}, " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_out_of_memory_of_torch_is_known_without_importing_it_first() -> None:
+    kind = type("OutOfMemoryError", (RuntimeError,), {})
+    assert run_raising(kind("CUDA out of memory")).exit_code == 6
+
+
+def test_a_defect_asks_for_a_report_and_shows_its_trace_only_with_vv() -> None:
+    quiet, loud = run_raising(ZeroDivisionError("by zero")), run_raising(ZeroDivisionError("by zero"), "-vv")
+    assert "selfhvd doctor" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+    assert loud.exit_code == 1
+
+
+def test_with_json_the_fault_is_data_on_stdout() -> None:
+    result = run_raising(WeightsFault("no such weights"), "--json")
+    assert json.loads(result.stdout) == {"error": {"code": 5, "name": "weights", "message": "no such weights"}}
+    assert result.exit_code == 5
+
+
+def test_ctx_exit_keeps_its_code() -> None:
+    assert run_raising(lambda: click.get_current_context().exit(3)).exit_code == 3
+
+
+def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Console().warn("plain")
+    assert "\x1b[" in capsys.readouterr().err
+    monkeypatch.setenv("NO_COLOR", "1")
+    Console().warn("plain")
+    assert "\x1b[3" not in capsys.readouterr().err
+
+
+def test_habits_name_options_that_exist() -> None:
+    command = selfhvd.get_command(click.Context(selfhvd), "deblur")
+    assert command is not None
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert set(FFMPEG_HABITS.values()) <= known

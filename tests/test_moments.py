@@ -1,0 +1,37 @@
+"""How people write times, and what is refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.moments import Moment, parse_moment
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", Fraction(120)),
+        ("5s", Fraction(5)),
+        ("0.1", Fraction(1, 10)),
+        (".5s", Fraction(1, 2)),
+        ("1:02.5", Fraction(125, 2)),
+        ("90:00", Fraction(5400)),
+        ("1:00:02.25", Fraction(14409, 4)),
+        (" 7 ", Fraction(7)),
+    ],
+)
+def test_seconds_are_exact(text: str, seconds: Fraction) -> None:
+    assert parse_moment(text) == Moment(seconds, "s")
+
+
+def test_frames() -> None:
+    assert parse_moment("120f") == Moment(Fraction(120), "f")
+
+
+@pytest.mark.parametrize("text", ["", "-5", "5x", "1:75", "1:2:3:4", "f", "1.5f", "1e3", ".", "0x10"])
+def test_what_is_no_time_is_refused_with_the_ways_to_write_one(text: str) -> None:
+    with pytest.raises(UsageFault, match=r"120f"):
+        parse_moment(text)

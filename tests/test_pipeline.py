@@ -1,0 +1,95 @@
+"""Stages that run at the same time: nothing lost, nothing reordered, nothing left running."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from selfhvd_cli.pipeline import Ahead, Behind
+
+
+def stages_alive() -> int:
+    return sum(thread.name in ("ahead", "behind") for thread in threading.enumerate())
+
+
+def test_items_arrive_in_order_through_both_stages() -> None:
+    seen: list[int] = []
+    with Ahead(range(100), 3) as ahead, Behind(seen.append, 3) as behind:
+        for item in ahead:
+            behind.put(item)
+    assert seen == list(range(100))
+    assert behind.done == 100
+    assert stages_alive() == 0
+
+
+def test_the_source_runs_ahead_only_as_far_as_the_queue_is_deep() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(50):
+            made.append(item)
+            yield item
+
+    with Ahead(items(), 4) as ahead:
+        iterator = iter(ahead)
+        next(iterator)
+        time.sleep(0.3)
+        assert len(made) <= 1 + 4 + 1  # taken, waiting, and one in hand
+
+
+def test_a_fault_of_the_source_comes_after_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("broken at 3")
+
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="broken at 3"), Ahead(items(), 8) as ahead:
+        seen.extend(ahead)
+    assert seen == [0, 1, 2]
+    assert stages_alive() == 0
+
+
+def test_a_fault_of_the_consumer_reaches_the_producer() -> None:
+    def refuse(item: int) -> None:
+        if item == 2:
+            raise OSError("disk full")
+
+    def run() -> None:
+        with Behind(refuse, 1) as behind:
+            for item in range(1000):
+                behind.put(item)
+
+    with pytest.raises(OSError, match="disk full"):
+        run()
+    assert stages_alive() == 0
+
+
+def test_a_fault_in_the_last_item_is_not_lost() -> None:
+    def refuse(item: int) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), Behind(refuse, 4) as behind:
+        behind.put(1)
+
+
+def test_giving_up_stops_both_stages_and_drops_what_waits() -> None:
+    seen: list[int] = []
+
+    def slow(item: int) -> None:
+        time.sleep(0.01)
+        seen.append(item)
+
+    def run() -> None:
+        with Ahead(range(10_000), 4) as ahead, Behind(slow, 4) as behind:
+            for item in ahead:
+                behind.put(item)
+                if item == 10:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert stages_alive() == 0
+    assert len(seen) <= 11
