@@ -80,6 +80,9 @@ class Encoder:
     works: bool
     """Whether it opened and encoded."""
 
+    reason: str
+    """Why not; empty if it works."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -209,14 +212,20 @@ def _memory() -> str:
 
 
 def _encoders() -> tuple[Encoder, ...]:
-    return ()
+    from selfhvd_cli.video.encoder_survey import survey_encoders
+
+    return tuple(Encoder(name, reason is None, reason or "") for name, reason in survey_encoders())
 
 
 def _folders() -> tuple[Folder, ...]:
     from huggingface_hub import constants
     from torch import hub
 
+    from selfhvd_cli.weights.locate import store_folder, user_folder
+
     return (
+        _folder("fetched weights", store_folder()),
+        _folder("your own weights", user_folder()),
         _folder("Hugging Face cache", Path(constants.HF_HUB_CACHE)),
         _folder("torch hub cache", Path(hub.get_dir())),
     )
@@ -285,8 +294,8 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
         f"memory {diagnosis.memory}",
         *part("devices", diagnosis.devices),
         *part("packages", (f"{name} {version}" for name, version in diagnosis.packages.items())),
-        *part("encoders", (f"{e.name}: {'works' if e.works else 'does not open here'}" for e in diagnosis.encoders)),
-        *part("folders", (f"{f.purpose}: {f.path} ({f.state})" for f in diagnosis.folders)),
+        *part("encoders", (f"{each.name}: {each.reason or 'works'}" for each in diagnosis.encoders)),
+        *part("folders", (f"{each.purpose}: {each.path} ({each.state})" for each in diagnosis.folders)),
         *part("environment", (f"{name}={value}" for name, value in diagnosis.variables.items())),
         *part("conflicts", diagnosis.conflicts),
     ]

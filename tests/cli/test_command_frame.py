@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import click
@@ -147,6 +150,24 @@ def test_with_json_the_fault_is_data_on_stdout() -> None:
 
 def test_ctx_exit_keeps_its_code() -> None:
     assert run_raising(lambda: click.get_current_context().exit(3)).exit_code == 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of another kind")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_cleans_up_like_ctrl_c(name: str) -> None:
+    before = signal.getsignal(getattr(signal, name))
+    cleaned = []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), getattr(signal, name))
+            time.sleep(10)
+        finally:
+            cleaned.append(True)
+
+    assert run_raising(work).exit_code == 130
+    assert cleaned == [True]
+    assert signal.getsignal(getattr(signal, name)) is before
 
 
 def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,53 @@
+"""The diagnosis of a machine: complete, safe to paste, right about conflicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from selfhvd_cli import __version__
+from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.diagnose_machine import PACKAGES, pair_conflict, rival_conflict
+
+
+def test_the_report_names_what_bug_reports_need_and_no_secrets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
+    monkeypatch.setenv("SELFHVD_DEVICE", "cpu")
+    monkeypatch.setenv("SELFHVD_WEIGHTS_DIR", str(tmp_path / "store"))
+    result = CliRunner().invoke(selfhvd, ["doctor"])
+    assert result.exit_code in (0, 3)
+    for word in (f"selfhvd {__version__}", "python 3", "torch ", "cpu ", "libx264: works", "SELFHVD_DEVICE=cpu"):
+        assert word in result.stdout, word
+    assert str(tmp_path / "store") in result.stdout
+    assert "verysecret" not in result.output
+    assert str(Path.home()) + "/" not in result.stdout.replace(str(tmp_path), "")
+    assert not (tmp_path / "store").exists()
+
+
+def test_as_json() -> None:
+    result = CliRunner().invoke(selfhvd, ["doctor", "--json"])
+    told = json.loads(result.stdout)
+    assert told["selfhvd"] == __version__
+    assert set(told["packages"]) == set(PACKAGES)
+    assert {each["name"]: each["works"] for each in told["encoders"]}["libx264"] is True
+    assert (result.exit_code == 3) == bool(told["conflicts"])
+
+
+def test_two_opencv_packages_conflict_where_their_versions_differ() -> None:
+    assert rival_conflict({"opencv-python": "5.0.0"}) == ()
+    assert rival_conflict({"opencv-python": "5.0.0", "opencv-python-headless": "5.0.0"}) == ()
+    (conflict,) = rival_conflict({"opencv-python": "4.9.0.80", "opencv-python-headless": "4.10.0.84"})
+    assert "opencv-python==4.10.0.84 opencv-python-headless==4.10.0.84" in conflict
+
+
+def test_torchvision_for_another_torch_is_a_conflict() -> None:
+    assert pair_conflict("2.15.0+cu128", ["numpy", "torch==2.15.0"]) == ()
+    assert pair_conflict("2.15.0", ["torch (==2.15.0)"]) == ()
+    (conflict,) = pair_conflict("2.13.0+cpu", ["numpy", "torch==2.15.0", "pillow>=5"])
+    assert "2.15.0" in conflict
+    assert "2.13.0+cpu" in conflict
