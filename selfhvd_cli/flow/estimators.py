@@ -103,6 +103,20 @@ def _wrap_flowformerpp(network: nn.Module | None) -> FlowEstimator:
     return FlowFormerPPEstimator(network)
 
 
+def _lite() -> nn.Module:
+    from selfhvd_cli.nets.lite import Lite
+
+    return Lite()
+
+
+def _wrap_lite(network: nn.Module | None) -> FlowEstimator:
+    from selfhvd_cli.flow.lite import LiteEstimator
+    from selfhvd_cli.nets.lite import Lite
+
+    assert isinstance(network, Lite)
+    return LiteEstimator(network)
+
+
 def _dis(network: nn.Module | None) -> FlowEstimator:
     from selfhvd_cli.flow.dis import DisEstimator
 
@@ -115,6 +129,8 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "raft_large": Estimator(_raft, _wrap_raft, uncertainty=False, weights="raft_large"),
     # Published on a drive that asks for a click; imported by hand.
     "flowformerpp": Estimator(_flowformerpp, _wrap_flowformerpp, uncertainty=False),
+    # The embedded network's own flow: learned on blurry pictures, so it holds where the others see no match.
+    "lite": Estimator(_lite, _wrap_lite, uncertainty=True, weights="lite"),
     "dis": Estimator(None, _dis, uncertainty=False),
 }
 """Name, as the manifest has its weights, to its row."""

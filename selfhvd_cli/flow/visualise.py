@@ -45,11 +45,13 @@ def flow_picture(vectors: Tensor, largest: float | None = None) -> Tensor:
         largest = length.max().item()
     radius = length / max(largest, 1e-6)
     wheel = color_wheel().to(vectors.device)
-    # Leftward motion starts the wheel and the angle grows clockwise on screen: hue 0 is to the right.
-    angle = torch.atan2(-vectors[1], -vectors[0]) / math.pi
-    place = (angle + 1.0) / 2.0 * (len(wheel) - 1)
-    first = place.floor().long()
+    # Red is to the right and the hues turn clockwise on screen. Middlebury's own code spreads 55 hues over 54 steps
+    # and so has a seam at the right; here the circle closes.
+    turn = torch.atan2(-vectors[1], -vectors[0]) / (2.0 * math.pi) + 0.5
+    place = turn * len(wheel)
+    first = place.floor()
     share = (place - first).unsqueeze(-1)
+    first = first.long() % len(wheel)
     hue = wheel[first] * (1.0 - share) + wheel[(first + 1) % len(wheel)] * share
     radius = radius.unsqueeze(-1)
     color = torch.where(radius <= 1.0, 1.0 - radius * (1.0 - hue), 0.75 * hue)
