@@ -25,10 +25,8 @@ UNEVEN = (0, 17, 43, 60, 85, 101, 122, 145)
 def make_clip(
     path: Path, times: Sequence[int] = UNEVEN, width: int = 80, height: int = 64, sound: bool = True
 ) -> Path:
-    """A short h264 clip of moving noise, soft like a blurred picture, with a second of AAC where `sound` is set."""
-    rng = np.random.default_rng(1)
-    wide = rng.integers(30, 220, (height, width + 4 * len(times), 3), np.uint8)
-    soft = (wide[:, :-2].astype(int) + wide[:, 1:-1] + wide[:, 2:]) // 3
+    """A short h264 clip of a moving blurred scene, with half a second of AAC where `sound` is set."""
+    soft = scene(width + 4 * len(times), height)
     with av.open(str(path), "w") as output:
         video = output.add_stream("libx264", rate=30, options={"preset": "ultrafast", "crf": "10"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
@@ -36,19 +34,28 @@ def make_clip(
         audio = output.add_stream("aac", rate=16000, layout="mono") if sound else None
         for index, tick in enumerate(times):
             frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(soft[:, 4 * index : 4 * index + width].astype(np.uint8)), format="rgb24"
+                np.ascontiguousarray(soft[:, 4 * index : 4 * index + width]), format="rgb24"
             )
             frame.pts, frame.time_base = tick, TIME_BASE
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
         if audio is not None:
             for index in range(8):
-                tone = rng.normal(0, 0.1, (1, 1024)).astype(np.float32)
+                tone = np.sin(np.arange(1024, dtype=np.float32) * (index + 1) / 9)[None] / 4
                 sample = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
                 sample.rate, sample.pts, sample.time_base = 16000, 1024 * index, Fraction(1, 16000)
                 output.mux(audio.encode(sample))
             output.mux(audio.encode(None))
     return path
+
+
+def scene(width: int, height: int) -> np.ndarray:
+    """Patches with blurred edges, `[H, W, 3]`, uint8."""
+    import cv2
+
+    patches = np.random.default_rng(1).integers(30, 220, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    large = cv2.resize(patches, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)[:height, :width]
+    return np.asarray(cv2.GaussianBlur(large, (0, 0), 1.2))
 
 
 def make_sound(path: Path) -> Path:
@@ -68,10 +75,9 @@ def make_frames(folder: Path, count: int = 5, width: int = 80, height: int = 64)
     import cv2
 
     folder.mkdir(parents=True)
-    rng = np.random.default_rng(2)
+    wide = scene(width + 4 * count, height)
     for index in range(count):
-        picture = cv2.blur(rng.integers(0, 255, (height, width, 3), np.uint8), (3, 3))
-        cv2.imwrite(str(folder / f"{index:04d}.png"), picture)
+        cv2.imwrite(str(folder / f"{index:04d}.png"), wide[:, 4 * index : 4 * index + width])
     return folder
 
 
