@@ -1,0 +1,137 @@
+"""The networks of an adaptation: the one that learns, the flow that aligns labels, VGG-19 where it is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from selfhvd_cli.adaptation.job import SCRATCH, AdaptJob, AdaptProgress
+from selfhvd_cli.device import Compute, choose_compute
+from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.flow.estimator import FlowEstimator
+from selfhvd_cli.flow.estimators import estimator
+from selfhvd_cli.restore.architectures import Architecture, architecture
+from selfhvd_cli.restore.load import load_restorer, weights_reference
+from selfhvd_cli.restore.restorer import Restorer
+from selfhvd_cli.training.perceptual import Perceptual
+from selfhvd_cli.weights.find import find
+from selfhvd_cli.weights.load import load_state_dict
+from selfhvd_cli.weights.pull import pull
+from selfhvd_cli.weights.spec import manifest
+
+ESTIMATORS = {"sea-raft": "sea_raft_m", "raft": "raft_large", "lite": "lite", "dis": "dis"}
+"""`--flow` → row of `flow.estimators.ESTIMATORS`."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What an adaptation runs."""
+
+    restorer: Restorer
+    """The network that learns, with its base weights."""
+
+    row: Architecture
+    base: str
+    """Its weights by name or file, or scratch."""
+
+    base_sha256: str
+    """Of their file; empty for fresh parameters."""
+
+    estimator: FlowEstimator
+    flow: str
+    """The estimator's name."""
+
+    perceptual: Perceptual | None
+    """VGG-19."""
+
+    @property
+    def perceptual_name(self) -> str:
+        return "none" if self.perceptual is None else "vgg19"
+
+    @property
+    def scratch(self) -> bool:
+        """Whether the parameters are fresh."""
+        return self.base == SCRATCH
+
+
+def training_compute(job: AdaptJob) -> Compute:
+    """Device and precision of a training: fp16 is for running networks, small gradients vanish in it."""
+    compute = choose_compute(job.device, job.precision)
+    if compute.dtype == torch.float16:
+        able = compute.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        compute = replace(compute, dtype=torch.bfloat16 if able else torch.float32)
+    return compute
+
+
+def load_networks(job: AdaptJob, compute: Compute, seed: int) -> Generator[AdaptProgress, None, Networks]:
+    """Fetch and load what the job names; yields progress and what is missing, in words.
+
+    Raises:
+        WeightsFault: weights are not to be had, or of another network.
+    """
+    row = architecture(job.model)
+    if job.init == SCRATCH:
+        torch.manual_seed(seed)
+        restorer, base, digest = row.restorer().to(compute.device), SCRATCH, ""
+    else:
+        base = weights_reference(job.model, job.init)
+        path = yield from _fetch(base, job.offline)
+        loaded = load_restorer(job.model, base, path, compute.device)
+        restorer, digest = loaded.restorer, loaded.sha256
+    aligner, flow = yield from _load_flow(job, compute)
+    perceptual = yield from _load_perceptual(job, compute)
+    return Networks(restorer, row, base, digest, aligner, flow, perceptual)
+
+
+def _load_flow(job: AdaptJob, compute: Compute) -> Generator[AdaptProgress, None, tuple[FlowEstimator, str]]:
+    choice = job.flow
+    if choice == "auto":
+        choice = "sea-raft" if _at_hand("sea_raft_m") else "lite"
+        if choice == "lite":
+            note = (
+                "labels are aligned by the embedded network's flow; SEA-RAFT, which the paper uses, is 79 MB more: "
+                "selfhvd weights pull sea_raft_m"
+            )
+            yield AdaptProgress("prepare", messages=(note,))
+    row = estimator(ESTIMATORS[choice])
+    state = None
+    if row.weights is not None:
+        path = yield from _fetch(row.weights, job.offline)
+        state = load_state_dict(path)
+    if not row.uncertainty:
+        note = f"--flow {choice} knows no uncertainty, so the mask M_u is 1 everywhere; lite and sea-raft know theirs"
+        yield AdaptProgress("prepare", warnings=(note,))
+    return row.build(state, compute.device), choice
+
+
+def _load_perceptual(job: AdaptJob, compute: Compute) -> Generator[AdaptProgress, None, Perceptual | None]:
+    if job.perceptual == "none" or (job.perceptual == "auto" and not _at_hand("vgg19")):
+        if job.perceptual == "auto":
+            note = (
+                "no perceptual loss: VGG-19 is not at hand; it makes fine texture crisper and is 574 MB: "
+                "selfhvd weights pull vgg19"
+            )
+            yield AdaptProgress("prepare", messages=(note,))
+        return None
+    path = yield from _fetch("vgg19", job.offline)
+    return Perceptual(load_state_dict(path)).to(compute.device)
+
+
+def _at_hand(name: str) -> bool:
+    try:
+        return find(manifest()[name]) is not None
+    except WeightsFault:
+        return False
+
+
+def _fetch(reference: str, offline: bool) -> Generator[AdaptProgress, None, Path]:
+    """Reports while weights are fetched, if they must be; gives the file."""
+    for report in pull(reference, offline=offline):
+        if report.path is not None:
+            return report.path
+        note = (f"{report.name}: {report.note}",) if report.note else ()
+        yield AdaptProgress("fetch", report.done, report.total, "bytes", messages=note)
+    raise AssertionError("a pull ends with a path or a fault")

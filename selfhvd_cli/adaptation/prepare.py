@@ -1,0 +1,186 @@
+"""A training made ready: sizes that fit, frames withheld, probes chosen, a checkpoint taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from selfhvd_cli.adaptation.clips import Material
+from selfhvd_cli.adaptation.job import SCRATCH, AdaptJob, AdaptProgress, ClipReport
+from selfhvd_cli.adaptation.networks import Networks
+from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.restore.memory import available_memory
+from selfhvd_cli.training.approach import Approach
+from selfhvd_cli.training.batches import Batches
+from selfhvd_cli.training.checkpoint import load_checkpoint
+from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.fit import Sizes, fit_sizes, set_checkpointing
+from selfhvd_cli.training.footage import Shot
+from selfhvd_cli.training.holdout import held_out_probes, withhold
+from selfhvd_cli.training.objective import Objective
+from selfhvd_cli.training.probes import blurry_probes
+from selfhvd_cli.training.processes import Processes
+from selfhvd_cli.training.trainer import Schedule, Trainer
+
+WITHHELD = 4
+"""Sharp frames withheld at most: enough for a score, too few to be missed."""
+
+LOOKED_AT = 4
+"""Real blurry places at which displacement and sharpness are measured."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that is ready to begin or to go on."""
+
+    job: AdaptJob
+    config: AdaptConfig
+    """With the sizes that were chosen."""
+
+    compute: Compute
+    networks: Networks
+    clips: tuple[ClipReport, ...]
+    trainer: Trainer
+    processes: Processes
+    identity: str
+    """What the checkpoint must agree with."""
+
+    checkpoint_activations: bool
+
+
+def prepare(
+    job: AdaptJob,
+    config: AdaptConfig,
+    compute: Compute,
+    networks: Networks,
+    materials: Sequence[Material],
+    processes: Processes,
+) -> Generator[AdaptProgress, None, Run]:
+    """Make a training ready; yields what a person should know of it.
+
+    Raises:
+        UsageFault: there is a checkpoint of another job.
+        MemoryFault: no sizes fit.
+    """
+    identity = _identity(job, networks, materials)
+    saved = _saved(job, identity)
+    if saved is not None:
+        # The sizes that the memory allowed then, for the run must go on as it began.
+        config, again = AdaptConfig(**saved["trainer"]["config"]), bool(saved["checkpoint_activations"])
+    else:
+        sizes = _sizes(job, config, compute, networks, processes)
+        config = replace(config, crop=sizes.crop, sequence=sizes.sequence, batch=sizes.batch * processes.count)
+        again = sizes.checkpoint_activations
+    set_checkpointing(networks.restorer.network, again)
+    shots = withhold([shot for material in materials for shot in material.shots], WITHHELD)
+    trainer = _trainer(job, config, compute, networks, shots, processes)
+    clips = tuple(_clip_report(material, shots) for material in materials)
+    side, length = trainer.batches.side, trainer.batches.length
+    messages = [_learned_from(clips), str(Sizes(side, length, config.batch, again))]
+    if not any(shot.withheld for shot in shots):
+        messages.append("too few sharp frames to withhold any: the held-out check re-blurs frames that took part")
+    if saved is not None:
+        trainer.resume(saved["trainer"])
+        messages.append(f"going on after step {trainer.step} of {config.steps} ({job.checkpoint})")
+    yield AdaptProgress("prepare", messages=tuple(messages))
+    return Run(job, config, compute, networks, clips, trainer, processes, identity, again)
+
+
+def _saved(job: AdaptJob, identity: str) -> dict[str, Any] | None:
+    if not job.checkpoint.exists():
+        return None
+    saved = load_checkpoint(job.checkpoint)
+    if saved.get("identity") == identity:
+        return saved
+    if job.overwrite:
+        return None
+    raise UsageFault(
+        f"{job.checkpoint}: belongs to a run with other clips or options; repeat those to go on with it, "
+        "or start afresh with --overwrite."
+    )
+
+
+def _sizes(
+    job: AdaptJob, config: AdaptConfig, compute: Compute, networks: Networks, processes: Processes
+) -> Sizes:
+    """Of one process's part."""
+    batch = job.options.get("batch")
+    if batch is not None and batch % processes.count:
+        raise UsageFault(f"--batch {batch}: must be a multiple of the {processes.count} processes.")
+    # Processes on one host share its memory; each GPU has its own.
+    sharing = 1 if compute.device.type == "cuda" else processes.count
+    return fit_sizes(
+        networks.restorer,
+        networks.row,
+        compute,
+        available_memory(compute.device, job.max_memory) // sharing,
+        config.targets,
+        crop=job.options.get("crop"),
+        sequence=job.options.get("sequence"),
+        batch=None if batch is None else batch // processes.count,
+    )
+
+
+def _trainer(
+    job: AdaptJob,
+    config: AdaptConfig,
+    compute: Compute,
+    networks: Networks,
+    shots: Sequence[Shot],
+    processes: Processes,
+) -> Trainer:
+    approach = Approach(networks.estimator, compute.device)
+    batches = Batches(shots, approach, config, selects_frames=networks.row.selects_frames)
+    base, aligner = networks.restorer.eval(), networks.estimator
+    known = held_out_probes(shots, base, aligner, approach, config, compute, batches.length, WITHHELD)
+    return Trainer(
+        base,
+        job.model,
+        networks.scratch,
+        batches,
+        Objective(aligner, networks.perceptual, config, compute),
+        known,
+        blurry_probes(shots, LOOKED_AT, batches.length),
+        config,
+        Schedule(job.check_every or max(25, config.steps // 20), job.patience),
+        compute,
+        processes,
+    )
+
+
+def _identity(job: AdaptJob, networks: Networks, materials: Sequence[Material]) -> str:
+    """What decides the weights: clips, options, base, flow, perceptual loss."""
+    parts = {
+        "clips": [material.sha256 for material in materials],
+        "span": [str(job.start), str(job.duration)],
+        "model": job.model,
+        "base": networks.base_sha256 or SCRATCH,
+        "flow": networks.flow,
+        "perceptual": networks.perceptual_name,
+        "options": dict(job.options),
+        "check": job.check_every,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _clip_report(material: Material, shots: Sequence[Shot]) -> ClipReport:
+    own = [shot for shot in shots if shot.footage is material.footage]
+    return ClipReport(
+        name=material.path.name,
+        sha256=material.sha256,
+        width=material.footage.width,
+        height=material.footage.height,
+        frames=len(material.footage),
+        scenes=len(own),
+        sharp=sum(len(shot.sharp.indices) for shot in own),
+        withheld=sum(len(shot.withheld) for shot in own),
+    )
+
+
+def _learned_from(clips: Sequence[ClipReport]) -> str:
+    frames, sharp, withheld = (sum(getattr(clip, name) for clip in clips) for name in ("frames", "sharp", "withheld"))
+    return f"{frames} frames, {sharp} of them sharp enough to teach, {withheld} of these withheld for the check"

@@ -1,0 +1,137 @@
+"""Batches of crops, drawn from the seed and the step alone, so that a resumed run sees what it would have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfhvd_cli.training.approach import Approach
+from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.enhance import remove_sharp_clues
+from selfhvd_cli.training.footage import Shot
+
+SHARP_SHARE = 0.15
+"""Share of crops that are centred on a sharp frame, which is its own label: they teach to leave such frames alone."""
+
+TRIES = 3
+"""Places drawn for a crop, of which the one with most detail is taken: night clips are mostly black."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B sequences of T frames, K of which are targets with labels."""
+
+    frames: Tensor
+    """`[B, T, 3, h, h]`, RGB in [0, 1]: V."""
+
+    keep: tuple[slice, ...]
+    """The targets of each sequence, K frames."""
+
+    labels: Tensor
+    """`[B, K, 3, h, h]`: I_ψ of each target, from a place where the crop's content lies, not yet aligned."""
+
+    own: Tensor
+    """`[B, K]`, bool: the label is the target itself, a sharp frame."""
+
+    taught: Tensor
+    """`[B, K]`, bool: the target takes part; withheld frames do not."""
+
+    reduced: Tensor
+    """`[B, T]`, long: which frame stands at each place in V⁻ (RSCR); equal to the place where nothing changed."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return Batch(
+            self.frames.to(device, non_blocking=True),
+            self.keep,
+            self.labels.to(device, non_blocking=True),
+            self.own.to(device),
+            self.taught.to(device),
+            self.reduced.to(device),
+        )
+
+    @property
+    def targets(self) -> Tensor:
+        """`[B, K, 3, h, h]`: the input frames at the targets."""
+        return torch.stack([frames[keep] for frames, keep in zip(self.frames, self.keep, strict=True)])
+
+
+class Batches:
+    """Draws the batch of any step."""
+
+    def __init__(
+        self, shots: Sequence[Shot], approach: Approach, config: AdaptConfig, *, selects_frames: bool
+    ) -> None:
+        """Args:
+            shots: at least one, each of at least 2 frames.
+            selects_frames: whether the network computes only the frames that are wanted of it.
+        """
+        self.length = min(config.sequence, max(len(shot) for shot in shots))
+        self.shots = [shot for shot in shots if len(shot) >= self.length]
+        self.side = min(config.crop, *(min(shot.size) // 8 * 8 for shot in self.shots))
+        self.count = min(config.targets, self.length) if selects_frames else self.length
+        self.approach = approach
+        self.config = config
+        weights = np.array([max(1, len(shot.blurry)) for shot in self.shots], dtype=np.float64)
+        self.weights = weights / weights.sum()
+
+    def draw(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
+        """The part of step `step`'s batch that belongs to process `rank` of `processes`."""
+        size = self.config.batch // processes
+        items = [self._item(step, rank * size + number) for number in range(size)]
+        parts, keeps = zip(*items, strict=True)
+        frames, labels, own, taught, reduced = (torch.stack(column) for column in zip(*parts, strict=True))
+        return Batch(frames, tuple(keeps), labels, own, taught, reduced)
+
+    def _item(self, step: int, number: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], slice]:
+        rng = np.random.default_rng((self.config.seed, step, number))
+        shot = self.shots[int(rng.choice(len(self.shots), p=self.weights))]
+        target = self._target(shot, rng)
+        first = int(np.clip(target - rng.integers(self.length), 0, len(shot) - self.length))
+        if self.count < self.length:
+            first = int(np.clip(target - self.length // 2, 0, len(shot) - self.length))
+        start = int(np.clip(target - first - self.count // 2, 0, self.length - self.count))
+        keep = slice(start, start + self.count)
+        top, left = self._place(shot, target, rng)
+        frames = torch.stack([shot.crop(first + i, top, left, self.side) for i in range(self.length)])
+        wanted = range(first + keep.start, first + keep.stop)
+        near = [self.approach.crop_near(shot, frame, shot.label_of(frame), top, left, self.side) for frame in wanted]
+        labels = torch.stack(near)
+        own = torch.tensor([shot.label_of(frame) == frame for frame in wanted])
+        taught = torch.tensor([frame not in shot.withheld for frame in wanted])
+        chosen = set(shot.sharp.indices)
+        is_sharp = [first + i in chosen for i in range(self.length)]
+        reduced = torch.tensor(remove_sharp_clues(is_sharp, rng))
+        turn = int(rng.integers(8))
+        return (turned(frames, turn), turned(labels, turn), own, taught, reduced), keep
+
+    def _target(self, shot: Shot, rng: np.random.Generator) -> int:
+        blurry, teachers = shot.blurry, shot.teachers
+        pool = teachers if not blurry or rng.random() < SHARP_SHARE else blurry
+        return int(pool[int(rng.integers(len(pool)))])
+
+    def _place(self, shot: Shot, target: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Top and left of the crop."""
+        height, width = shot.size
+        label = shot.label_of(target)
+        best, place = -1.0, (0, 0)
+        for _ in range(TRIES):
+            top, left = (int(rng.integers(size - self.side + 1)) for size in (height, width))
+            crop = shot.crop(label, top, left, self.side)[:, ::2, ::2]
+            detail = float(crop.diff(dim=1).abs().mean() + crop.diff(dim=2).abs().mean())
+            if detail > best:
+                best, place = detail, (top, left)
+        return place
+
+
+def turned(frames: Tensor, turn: int) -> Tensor:
+    """One of the eight ways to flip and turn `[..., H, W]`; 0 leaves it as it is."""
+    if turn & 1:
+        frames = frames.flip(-1)
+    if turn & 2:
+        frames = frames.flip(-2)
+    return (frames.transpose(-1, -2) if turn & 4 else frames).contiguous()

@@ -1,0 +1,154 @@
+"""The held-out check: withheld sharp frames, re-blurred and as labels of their neighbours, tell whether it helps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from selfhvd_cli.device import Compute
+from selfhvd_cli.flow.estimator import FlowEstimator
+from selfhvd_cli.restore.restorer import Restorer
+from selfhvd_cli.training.approach import Approach
+from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.footage import Shot
+from selfhvd_cli.training.pairs import align_labels
+from selfhvd_cli.training.probes import Probe, cut, look, restore_probe, spread
+from selfhvd_cli.training.reblur import reblur_as_much
+
+FEWEST = 4
+"""Sharp frames above the threshold that a shot must have before one is withheld."""
+
+SHARE = 6
+"""One of so many sharp frames is withheld."""
+
+LEAST_TRUST = 0.02
+"""Mean mask of an aligned held-out label below which it tells nothing."""
+
+
+def withhold(shots: Sequence[Shot], most: int) -> list[Shot]:
+    """The shots with some of their sharp frames withheld from training, at most `most` in all, evenly spread.
+
+    The first and the last sharp frame of a shot stay: nothing else could teach its ends. Where sharp frames are few,
+    none is withheld.
+    """
+    candidates = []
+    for number, shot in enumerate(shots):
+        clear = [frame for frame in shot.sharp.indices if frame in set(shot.sharp.above)]
+        if len(clear) >= FEWEST:
+            inner = [(number, frame) for frame in clear[1:-1]]
+            candidates += list(spread(inner, max(1, len(clear) // SHARE)))
+    chosen = list(spread(candidates, most))
+    return [
+        replace(shot, withheld=tuple(frame for number, frame in chosen if number == place))
+        for place, shot in enumerate(shots)
+    ]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How good a network is on the held-out probes."""
+
+    score: float
+    """Mean PSNR in dB over the probes whose truth is known."""
+
+    shift: float
+    """Mean displacement of its outputs on the blurry probes, in pixels."""
+
+    sharpness: float
+    """Mean S of its outputs on the blurry probes."""
+
+    def beats(self, other: Standing, base: Standing, margin: float = 0.0) -> bool:
+        """Whether it scores higher and does not move the picture more than the base network, within 0.05 px."""
+        return self.score > other.score + margin and self.shift <= max(base.shift + 0.05, 0.1)
+
+
+def standing(restorer: Restorer, known: Sequence[Probe], blurry: Sequence[Probe], compute: Compute) -> Standing:
+    """Score a network; a network that gives no numbers scores minus infinity."""
+    scores = [psnr(restore_probe(restorer, probe, compute), probe) for probe in known]
+    seen = look(restorer, blurry, compute)
+    score = sum(scores) / len(scores)
+    return Standing(score if score == score else float("-inf"), seen.shift, seen.sharpness)
+
+
+def psnr(picture: Tensor, probe: Probe) -> float:
+    """PSNR in dB against a probe's truth, over the pixels that its mask trusts."""
+    assert probe.truth is not None
+    error = (picture - probe.truth).square().mean(dim=0, keepdim=True)
+    if probe.mask is not None:
+        error = error * probe.mask / probe.mask.mean()
+    return float(-10.0 * torch.log10(error.mean().clamp(min=1e-10)))
+
+
+def held_out_probes(
+    shots: Sequence[Shot],
+    restorer: Restorer,
+    estimator: FlowEstimator,
+    approach: Approach,
+    config: AdaptConfig,
+    compute: Compute,
+    length: int,
+    most: int,
+) -> list[Probe]:
+    """Two probes for each withheld frame: itself re-blurred, and its nearest blurry frame with it as label.
+
+    The first has an exact truth and a made-up blur, the second a real blur and a truth as good as its alignment,
+    found once from the base network's output. Where no frame is withheld, the sharpest frames are re-blurred: they
+    took part in training, but not in this disguise.
+
+    Args:
+        restorer: the base network.
+        length: frames of a sequence.
+        most: withheld or sharpest frames that are used.
+    """
+    held = [(number, frame) for number, shot in enumerate(shots) for frame in shot.withheld]
+    substitutes = not held
+    if substitutes:
+        held = [(number, shot.sharp.scores.index(max(shot.sharp.scores))) for number, shot in enumerate(shots)]
+    probes = []
+    for number, frame in spread(held, most):
+        shot = shots[number]
+        probes.append(_reblurred(shot, frame, approach, length))
+        if not substitutes and shot.blurry:
+            _, neighbour = min((abs(other - frame), other) for other in shot.blurry)
+            probe = _labelled(shot, neighbour, frame, restorer, estimator, approach, config, compute, length)
+            if probe.mask is not None and float(probe.mask.mean()) > LEAST_TRUST:
+                probes.append(probe)
+    return probes
+
+
+def _reblurred(shot: Shot, frame: int, approach: Approach, length: int) -> Probe:
+    """The probe of a sharp frame that was given the blur of a blurry one of its shot."""
+    plain = cut(shot, frame, length, f"frame {frame} re-blurred")
+    moments = [index for index in shot.blurry if 0 < index < len(shot) - 1] or [min(max(frame, 1), len(shot) - 2)]
+    moment = sorted(moments, key=lambda index: shot.sharp.scores[index])[len(moments) // 2]
+    scores = shot.sharp.scores
+    ratio = min(1.0, scores[moment] / max(scores[frame], 1e-9))
+    before = approach.field(shot, moment, max(moment - 1, 0))
+    after = approach.field(shot, moment, min(moment + 1, len(shot) - 1))
+    frames = plain.frames.clone()
+    frames[plain.place] = reblur_as_much(plain.input, before, after, ratio)
+    return replace(plain, frames=frames, truth=plain.input.clone())
+
+
+def _labelled(
+    shot: Shot,
+    frame: int,
+    label: int,
+    restorer: Restorer,
+    estimator: FlowEstimator,
+    approach: Approach,
+    config: AdaptConfig,
+    compute: Compute,
+    length: int,
+) -> Probe:
+    """The probe of a blurry frame with a withheld sharp frame, aligned onto the base network's output, as truth."""
+    probe = cut(shot, frame, length, f"frame {frame} against {label}")
+    crop = approach.crop_near(shot, frame, label, probe.top, probe.left, probe.frames.shape[-1])
+    output = restore_probe(restorer, probe, compute)
+    one = torch.zeros(1, dtype=torch.bool, device=compute.device)
+    output, given, label_crop = (x.unsqueeze(0).to(compute.device) for x in (output, probe.input, crop))
+    found = align_labels(output, given, label_crop, one, estimator, config)
+    return replace(probe, truth=found.pictures[0].cpu(), mask=found.mask[0].cpu())

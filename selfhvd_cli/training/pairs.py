@@ -1,0 +1,89 @@
+"""Aligned supervision: the nearest sharp frame, warped onto the network's current output (Eqs. 2 and 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selfhvd_cli.flow.estimator import Flow, FlowEstimator
+from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.warp import warp
+from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.masks import label_masks
+
+NEAR = 0.04
+"""Mean difference of the coarse pictures up to which an output is one of the input: a fresh network's is not."""
+
+UNMASKED = 0.5
+"""Weight from which a pixel of M_o counts as unmasked, for the share P of Eq. 8."""
+
+
+@dataclass(frozen=True)
+class AlignedLabels:
+    """N labels, each aligned with its target."""
+
+    pictures: Tensor
+    """`[N, 3, H, W]`: A_i."""
+
+    mask: Tensor
+    """`[N, 1, H, W]`: M_u ⊙ M_o, as far as they are switched on."""
+
+    unmasked: Tensor
+    """`[N]`: P_i, the share of unmasked pixels of M_o."""
+
+    sharpness: Tensor
+    """`[N]`: S(A_i)."""
+
+
+@torch.no_grad()
+def align_labels(
+    output: Tensor, inputs: Tensor, labels: Tensor, own: Tensor, estimator: FlowEstimator, config: AdaptConfig
+) -> AlignedLabels:
+    """A_i = W(I_ψ(i), F_{i→ψ(i)}) of Eq. 3, with F found from the current output to the sharp frame.
+
+    Two things differ from the paper. Bicubic sampling, for bilinear sampling halfway between pixels would take from
+    the label the very detail it is to teach. And where the output is not yet a picture of the input (a network from
+    scratch, in its first steps), the flow starts from the input.
+
+    Args:
+        output: `[N, 3, H, W]`: the network's.
+        inputs: `[N, 3, H, W]`: the blurry frames.
+        labels: `[N, 3, H, W]`: the sharp frames.
+        own: `[N]`, bool: the label is the input itself: nothing to align, nothing to mask.
+    """
+    anchor = torch.where(_is_near(output, inputs), output.float().clamp(0, 1), inputs)
+    found = estimator(torch.cat((anchor, labels)), torch.cat((labels, anchor)))
+    count = len(labels)
+    there = Flow(found.vectors[:count], found.confidence[:count])
+    back = Flow(found.vectors[count:], found.confidence[count:])
+    mask, occlusion = label_masks(there, back, config.masks, config.occlusion_strength)
+    exact = own.view(-1, 1, 1, 1)
+    pictures = torch.where(exact, labels, warp(labels, there.vectors, mode="bicubic").clamp(0, 1))
+    unmasked = (occlusion > UNMASKED).float().mean(dim=(1, 2, 3))
+    return AlignedLabels(
+        pictures,
+        torch.where(exact, torch.ones_like(mask), mask),
+        torch.where(own, torch.ones_like(unmasked), unmasked),
+        sharpness(pictures),
+    )
+
+
+def teaches(aligned: AlignedLabels, inputs: Tensor, own: Tensor, config: AdaptConfig) -> Tensor:
+    """`[N]`, bool: the label is clearly sharper than the input, or is the input.
+
+    The paper takes every label. Measured on a real night clip, labels hardly sharper than their frames taught
+    nothing but their errors of alignment.
+    """
+    return own | (aligned.sharpness > config.clearly_sharper * sharpness(inputs))
+
+
+def _is_near(output: Tensor, inputs: Tensor) -> Tensor:
+    """`[N, 1, 1, 1]`, bool: the coarse pictures agree, and no value is out of the way."""
+    size = max(1, min(output.shape[-2:]) // 8)
+    difference = F.avg_pool2d(output.float(), size) - F.avg_pool2d(inputs, size)
+    near = difference.abs().mean(dim=(1, 2, 3), keepdim=True) < NEAR
+    detail = (output.float() - inputs).abs().mean(dim=(1, 2, 3), keepdim=True) < 2 * NEAR
+    return near & detail
