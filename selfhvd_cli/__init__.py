@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
+    "adapt": "adapt_network",
     "deblur": "deblur_video",
     "inspect": "inspect_clip",
     "score": "score_video",

@@ -17,8 +17,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nets",),
     ("restore", "flow", "quality"),
     ("training", "synthesis", "deblurring"),
+    ("adaptation",),
     ("deblur_video", "diagnose_machine", "synth_pairs", "inspect_clip", "score_video", "export_stills"),
-    ("pretrain_network", "compare_videos"),
+    ("pretrain_network", "compare_videos", "adapt_network"),
     ("cli",),
     ("__main__",),
 )
