@@ -16,6 +16,7 @@ from selfhvd_cli.deblurring.job import DeblurJob, check_paths, default_target
 from selfhvd_cli.deblurring.report import DeblurReport, Progress, Tally
 from selfhvd_cli.deblurring.setup import Setup, fetch_weights, set_up
 from selfhvd_cli.deblurring.span import expected_frames, span_of
+from selfhvd_cli.deblurring.speed import Speed
 from selfhvd_cli.device import Precision, choose_compute
 from selfhvd_cli.moments import Moment, parse_moment
 from selfhvd_cli.pipeline import Ahead, Behind
@@ -139,6 +140,7 @@ def _stream(
     def write(pair: tuple[SourceFrame, Tensor | None]) -> None:
         writer.write(*pair)
 
+    speed = Speed()
     begun = time.monotonic()
     waited = 0.0
     with Ahead(_decoded(reader, setup), setup.queue_depth) as ahead, Behind(write, setup.queue_depth) as behind:
@@ -147,7 +149,8 @@ def _stream(
             behind.put((frame, restored))
             waited += time.monotonic() - handed_over
             tally.add(verdict, events)
-            yield _progress(behind.done, total, time.monotonic() - begun, events)
+            speed.reach(behind.done, time.monotonic())
+            yield _progress(behind.done, total, speed, events)
         middle = time.monotonic() - begun - waited - ahead.waited_seconds
     return {"decode": ahead.busy_seconds, "restore": max(0.0, middle), "encode": behind.busy_seconds}
 
@@ -182,12 +185,12 @@ def _judged(frames: Iterable[SourceFrame], setup: Setup) -> Iterator[Judged]:
         yield frame, None if untouched else restored.frame, restored.verdict, restored.events
 
 
-def _progress(done: int, total: int | None, seconds: float, events: tuple[str, ...]) -> Progress:
-    rate = done / seconds if done and seconds > 0 else None
+def _progress(done: int, total: int | None, speed: Speed, events: tuple[str, ...]) -> Progress:
     if total is not None:
         total = max(total, done)  # the container's count was a promise
-    left = (total - done) / rate if rate and total is not None else None
-    return Progress("deblur", done, total, rate=rate, seconds_left=left, messages=events)
+    return Progress(
+        "deblur", done, total, rate=speed.rate, seconds_left=speed.seconds_left(done, total), messages=events
+    )
 
 
 def _report(
