@@ -33,7 +33,7 @@ def embed(file: Path, manifest_path: Path | None = None) -> str:
     part.write_text(head + mark + row + border + rest, encoding="utf-8")
     if next(spec for spec in read_manifest(part).values() if spec.filename == file.name).sha256 != digest:
         part.unlink()
-        raise WeightsFault(f"{target}: the row of {file.name} has no line sha256 = \"\" to fill in.")
+        raise WeightsFault(f'{target}: the row of {file.name} has no line sha256 = "" to fill in.')
     part.replace(target)
     return digest
 

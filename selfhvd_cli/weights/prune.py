@@ -13,6 +13,10 @@ from selfhvd_cli.weights.lock import StoreLock
 from selfhvd_cli.weights.spec import manifest
 
 
+PLAIN_FILES = "files"
+"""Folder of the store for files kept as they were published (`published_file`)."""
+
+
 @dataclass(frozen=True)
 class Removal:
     """One file that went, or would go."""
@@ -41,11 +45,11 @@ def prune(names: Collection[str] = (), everything: bool = False, dry_run: bool =
         DiskFault: a file cannot be removed.
     """
     folder = store_folder()
-    for path in sorted(folder.glob("*")):
+    for path in sorted([*folder.glob("*"), *folder.glob(f"{PLAIN_FILES}/*")]):
         reason = _reason(path, names, everything)
         if not reason or not path.is_file():
             continue
-        with StoreLock(folder / f"{_entry_of(path)}.lock") as lock:
+        with StoreLock(path.parent / f"{_entry_of(path)}.lock") as lock:
             if not lock.acquire(0):
                 continue
             size = path.stat().st_size
@@ -59,12 +63,15 @@ def prune(names: Collection[str] = (), everything: bool = False, dry_run: bool =
 
 def _entry_of(path: Path) -> str:
     """The entry a file of the store belongs to, whose lock its writer holds."""
-    return re.sub(r"(\.safetensors|\.json)?(\.\d+)?(\.part(\.json)?)?$", "", path.name)
+    name = re.sub(r"(\.safetensors|\.json)?(\.\d+)?(\.part(\.json)?)?$", "", path.name)
+    return Path(name).stem if path.parent.name == PLAIN_FILES else name
 
 
 def _reason(path: Path, names: Collection[str], everything: bool) -> str:
     if ".part" in path.suffixes:
         return "unfinished"
+    if path.parent.name == PLAIN_FILES and path.suffix not in (".json", ".lock"):
+        return "downloaded, can be fetched again" if everything else ""
     if path.suffix != ".safetensors":
         return ""
     if path.stem in names:

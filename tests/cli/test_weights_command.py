@@ -170,6 +170,10 @@ def test_prune_frees_leftovers_only_and_says_how_much(store: Path, checkpoint: P
     assert keep.exists()
     assert checkpoint.exists()
     assert data("prune")["removed"] == []
+    (store / "files").mkdir()
+    (store / "files" / "niqe.mat").write_bytes(b"x" * 10)
+    assert data("prune")["removed"] == []
+    assert data("prune", "--all")["bytes"] == 10
 
 
 def test_help_names_the_ways_to_refer_to_weights() -> None:

@@ -135,9 +135,7 @@ def test_a_damaged_rest_of_an_earlier_try_costs_one_restart(
     assert site.ranges()[-2:] == ["bytes=200000-", ""]
 
 
-def test_an_interrupted_pull_continues(
-    site: Site, checkpoint: bytes, use_manifest: UseManifest, store: Path
-) -> None:
+def test_an_interrupted_pull_continues(site: Site, checkpoint: bytes, use_manifest: UseManifest, store: Path) -> None:
     use_manifest(https_row(site.put("/net.pth", checkpoint), sha256=digest(checkpoint)))
     site.tricks["/net.pth"] = [Trick(after=500)]
     reports = pull("net")
@@ -427,9 +425,7 @@ def test_a_users_safetensors_is_used_in_place(tmp_path: Path, store: Path) -> No
     assert not store.exists()
 
 
-def test_a_users_checkpoint_is_converted_once_and_left_alone(
-    tmp_path: Path, checkpoint: bytes, store: Path
-) -> None:
+def test_a_users_checkpoint_is_converted_once_and_left_alone(tmp_path: Path, checkpoint: bytes, store: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(checkpoint)
     first = resolve(str(path))
