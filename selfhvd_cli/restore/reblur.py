@@ -1,0 +1,89 @@
+"""Re-blur consistency: whether some blur of the restored picture gives the input back, place by place."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LENGTHS = (1.0, 2.0, 4.0, 6.0, 8.0)
+"""Lengths of the tried motion blurs, in pixels of the scale they are tried at."""
+
+SPREADS = (0.6, 1.2)
+"""Standard deviations of the tried round blurs, in the same pixels."""
+
+DIRECTIONS = 8
+"""Directions of each motion blur."""
+
+RADIUS = 5
+"""Half the side of the kernels."""
+
+NOISE = 2.0 / 255.0
+"""Difference that noise and rounding explain at the coarse scale."""
+
+BLOCK = 5
+"""Side of the neighbourhood over which one blur must explain the input."""
+
+
+def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
+    """The share of the change from `source` to `picture` that no blur of `picture` explains, and the blur that does.
+
+    Args:
+        source, picture: grey `[1, 1, h, w]` in linear light (blur adds light, not code values), at a coarse scale.
+
+    Returns:
+        `[1, 1, h, w]` in [0, 1]: 0 where the input is a blurred version of the result (or they are alike up to
+        noise), 1 where the result shows what the input denies; and the length of the blur that explains the input
+        best over all, in pixels of that scale, drawn to 0 the less it explains.
+    """
+    bank = kernels().to(source)
+    blurred = F.conv2d(F.pad(picture, (RADIUS,) * 4, mode="replicate"), bank)
+    errors = blurred.sub_(source).square_()
+    change = (picture - source).square()
+    overall, all_change = errors.mean((0, 2, 3)), float(change.mean())
+    best = int(overall.argmin())
+    explained = 1.0 - float(overall[best]) / max(all_change, 1e-12)
+    length = lengths()[best] * min(max(explained / 0.5, 0.0), 1.0)
+
+    error, change = _around(errors).amin(1, keepdim=True), _around(change)
+    left = (torch.minimum(error, change) - NOISE**2).clamp_min(0.0)
+    return (left / (change + NOISE**2)).clamp(0.0, 1.0), length
+
+
+def _around(squares: Tensor) -> Tensor:
+    return F.avg_pool2d(squares, BLOCK, stride=1, padding=BLOCK // 2, count_include_pad=False)
+
+
+def lengths() -> list[float]:
+    """The length of each kernel of the bank, in pixels."""
+    return [length for length in LENGTHS for _ in range(DIRECTIONS)] + [3.0 * sigma for sigma in SPREADS]
+
+
+@cache
+def kernels() -> Tensor:
+    """Straight motion blurs about the centre, then round ones, each of sum 1: `[N, 1, side, side]`."""
+    made = []
+    for length in LENGTHS:
+        for index in range(DIRECTIONS):
+            angle = math.pi * index / DIRECTIONS
+            made.append(_line(length, angle))
+    made += [_round(sigma) for sigma in SPREADS]
+    return torch.stack(made).unsqueeze(1)
+
+
+def _line(length: float, angle: float) -> Tensor:
+    steps = torch.linspace(-0.5, 0.5, 65) * length
+    grid = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float32)
+    across = (1.0 - (grid.view(-1, 1) - steps * math.cos(angle)).abs()).clamp_min(0.0)
+    down = (1.0 - (grid.view(-1, 1) - steps * math.sin(angle)).abs()).clamp_min(0.0)
+    kernel = down @ across.mT
+    return kernel / kernel.sum()
+
+
+def _round(sigma: float) -> Tensor:
+    profile = torch.exp(-0.5 * (torch.arange(-RADIUS, RADIUS + 1) / sigma) ** 2)
+    kernel = profile.view(-1, 1) * profile
+    return kernel / kernel.sum()
