@@ -12,7 +12,6 @@ from selfhvd_cli.weights.locate import store_folder
 from selfhvd_cli.weights.lock import StoreLock
 from selfhvd_cli.weights.spec import manifest
 
-
 PLAIN_FILES = "files"
 """Folder of the store for files kept as they were published (`published_file`)."""
 
