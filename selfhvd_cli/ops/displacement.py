@@ -32,8 +32,8 @@ def displacement(picture: Tensor, reference: Tensor) -> Tensor:
     """
     here, there = (_smooth(gray(x.float())) for x in (picture, reference))
     mean = 0.5 * (here + there)
-    dx = 0.5 * (F.pad(mean, (0, 2))[..., 2:] - F.pad(mean, (2, 0))[..., :-2])[..., 1:-1, 1:-1]
-    dy = 0.5 * (F.pad(mean, (0, 0, 0, 2))[..., 2:, :] - F.pad(mean, (0, 0, 2, 0))[..., :-2, :])[..., 1:-1, 1:-1]
+    dx = 0.5 * (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2])
+    dy = 0.5 * (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1])
     dt = (here - there)[..., 1:-1, 1:-1]
     block = min(BLOCK, *dx.shape[-2:])
     xx, xy, yy, xt, yt = (F.avg_pool2d(value, block) for value in (dx * dx, dx * dy, dy * dy, dx * dt, dy * dt))

@@ -1,0 +1,36 @@
+"""Labels from far away are brought to where the crop's content is."""
+
+from __future__ import annotations
+
+import torch
+from training_stand_ins import SearchEstimator, make_shot, shaken_frames
+
+from selfhvd_cli.training.approach import Approach
+
+
+def test_a_far_label_shows_the_same_part_of_the_scene() -> None:
+    frames, sharp = shaken_frames(step=5)
+    shot = make_shot(sharp)
+    approach = Approach(SearchEstimator(reach=24), torch.device("cpu"))
+    # Four frames later the scene has moved 20 columns to the left.
+    assert approach.shift(shot, 4, 8, 0, 20, 64) == (0, -20)
+    near = approach.crop_near(shot, 4, 8, 0, 20, 64)
+    assert (near - shot.crop(4, 0, 20, 64)).abs().mean() < 0.01
+    assert (shot.crop(8, 0, 20, 64) - shot.crop(4, 0, 20, 64)).abs().mean() > 0.05
+
+
+def test_at_the_border_the_crop_stays_inside() -> None:
+    _, sharp = shaken_frames(step=5)
+    shot = make_shot(sharp)
+    approach = Approach(SearchEstimator(reach=24), torch.device("cpu"))
+    assert approach.crop_near(shot, 4, 8, 0, 2, 64).shape == (3, 64, 64)
+
+
+def test_a_frame_is_near_itself() -> None:
+    frames, _ = shaken_frames()
+    shot = make_shot(frames)
+
+    def never(source: torch.Tensor, target: torch.Tensor) -> None:
+        raise AssertionError("no flow is needed")
+
+    assert Approach(never, torch.device("cpu")).shift(shot, 4, 4, 0, 0, 64) == (0, 0)  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+"""Labels are aligned with the output, masked where alignment fails, and refused where they have nothing to teach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from training_stand_ins import SearchEstimator, blurred, texture
+
+from selfhvd_cli.flow.estimator import Flow
+from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.pairs import align_labels, teaches
+
+CONFIG = AdaptConfig()
+OWN, OTHER = torch.tensor([True]), torch.tensor([False])
+
+
+def scene(shift: int) -> Tensor:
+    return texture(64, 96)[:, :, 16 + shift : 80 + shift].unsqueeze(0)
+
+
+def test_the_label_lies_where_the_output_is() -> None:
+    target = blurred(scene(0)[0], 5).unsqueeze(0)
+    aligned = align_labels(target, target, scene(6), OTHER, SearchEstimator(), CONFIG)
+    inside = slice(8, 56)
+    assert (aligned.pictures - scene(0))[..., inside].abs().mean() < 0.01
+    assert aligned.mask[..., inside].min() > 0.99
+    # What has no counterpart in the label is masked: the scene moved out of it.
+    assert aligned.mask[..., :6].max() == 0
+    assert 0.8 < float(aligned.unmasked) < 0.95
+    assert float(aligned.sharpness) > 1.5 * float((target - target.mean()).std())
+
+
+def test_a_sharp_frame_is_its_own_label_untouched() -> None:
+    picture = scene(0)
+
+    def wrong(source: Tensor, target: Tensor) -> Flow:
+        return Flow(torch.full((len(source), 2, 64, 64), 9.0), torch.zeros(len(source), 1, 64, 64))
+
+    aligned = align_labels(picture + 0.01, picture, picture, OWN, wrong, CONFIG)
+    assert torch.equal(aligned.pictures, picture)
+    assert aligned.mask.min() == 1
+    assert float(aligned.unmasked) == 1
+
+
+def test_flows_that_contradict_each_other_mask_the_label() -> None:
+    def lost(source: Tensor, target: Tensor) -> Flow:
+        vectors = torch.zeros(len(source), 2, 64, 64)
+        vectors[: len(source) // 2, 0] = 5.0
+        return Flow(vectors, torch.ones(len(source), 1, 64, 64))
+
+    picture = scene(0)
+    aligned = align_labels(picture, picture, picture, OTHER, lost, CONFIG)
+    assert aligned.mask.max() < 0.01
+    assert float(aligned.unmasked) == 0
+    unmasked = align_labels(picture, picture, picture, OTHER, lost, AdaptConfig(masks="none"))
+    assert unmasked.mask.min() == 1
+    # Distortion is judged by M_o even where masks are switched off.
+    assert float(unmasked.unmasked) == 0
+
+
+def test_flow_starts_from_the_input_while_the_output_is_no_picture_of_it() -> None:
+    seen: list[Tensor] = []
+
+    def watching(source: Tensor, target: Tensor) -> Flow:
+        seen.append(source)
+        return SearchEstimator()(source, target)
+
+    picture = scene(0)
+    align_labels(torch.zeros_like(picture), picture, picture, OTHER, watching, CONFIG)
+    align_labels(picture + 0.005, picture, picture, OTHER, watching, CONFIG)
+    assert torch.equal(seen[0][:1], picture)
+    assert torch.equal(seen[1][:1], (picture + 0.005).clamp(0, 1))
+
+
+def test_only_clearly_sharper_labels_teach() -> None:
+    sharp, soft = scene(0), blurred(scene(0)[0], 7).unsqueeze(0)
+    estimator = SearchEstimator()
+    helpful = align_labels(soft, soft, sharp, OTHER, estimator, CONFIG)
+    useless = align_labels(soft, soft, soft, OTHER, estimator, CONFIG)
+    assert teaches(helpful, soft, OTHER, CONFIG).item()
+    assert not teaches(useless, soft, OTHER, CONFIG).item()
+    assert teaches(useless, soft, OWN, CONFIG).item()
