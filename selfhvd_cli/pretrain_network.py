@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -52,6 +53,9 @@ class PretrainConfig:
 
     reuse: int = 4
     """Times each rendered window is trained on, on average."""
+
+    cascade: float = 0.5
+    """Share of the steps whose targets were restored at half their size first, as they are in use."""
 
     seed: int = 0
     """Decides windows, order and initial parameters."""
@@ -169,7 +173,8 @@ def validate(network: Lite, paths: list[Path], config: PretrainConfig, compute: 
         window = window_at(photos, config.crop, config.sources, VALIDATION_SEED, index)
         target, sources, sharp, flows = (x.to(compute.device) for x in to_batch([window]))
         with compute.autocast():
-            result = network.restore(target, sources)
+            seen, start = network.half(target, sources) if config.cascade else (target, None)
+            result = network.restore(seen, sources, start)
         sums["input"] += _psnr(target, sharp)
         sums["output"] += _psnr(result.frames.float().clamp(0, 1), sharp)
         sums["endpoint_error"] += float(endpoint_error(result.alignments[-1], flows.flatten(0, 1)))
@@ -220,8 +225,16 @@ class _State:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         target, sources, sharp, flows = (x.to(self.compute.device, non_blocking=True) for x in batch)
+        rng = np.random.default_rng((config.seed, self.step, 2))
+        if rng.random() < 0.5 and config.sources > 2:
+            # The network must do with fewer sources, too: clips end, and scenes are cut.
+            sources, flows = sources[:, :-1], flows[:, :-1]
         with self.compute.autocast():
-            result = self.network.restore(target, sources)
+            seen, start = target, None
+            if rng.random() < config.cascade:
+                with torch.no_grad():
+                    seen, start = self.network.half(target, sources)
+            result = self.network.restore(seen, sources, start)
         picture = picture_loss(result.frames, sharp)
         flow = flow_loss(result.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)

@@ -45,7 +45,7 @@ def draw_window(photos: list[Bytes], size: int, count: int, rng: np.random.Gener
     """
     interval = 1.0 / float(rng.choice([24.0, 30.0, 30.0, 30.0, 60.0]))
     exposure = float(rng.uniform(0.25, 1.0)) * interval
-    severity = float(np.exp(rng.uniform(np.log(2.0), np.log(28.0 * (1.0 - ease) + 4.0 * ease))))
+    severity = float(np.exp(rng.uniform(np.log(2.5), np.log(36.0 * (1.0 - ease) + 4.0 * ease))))
     frames = 2 * REACH + 1
     trajectory = shake(
         HandShake.draw(rng),
