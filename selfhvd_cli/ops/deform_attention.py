@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK_BYTES = 4 << 20
-"""Sampled keys held at a time: small enough to stay in a processor's cache between sampling and product."""
+CACHE_BYTES = 4 << 20
+"""Sampled keys held at a time on a CPU: they stay in its cache between sampling and product."""
+
+DEVICE_BYTES = 512 << 20
+"""The same elsewhere, where few large steps are faster than many small ones."""
 
 BORDER = 1
 FAR_BORDER = 2
@@ -49,8 +52,8 @@ def deform_attention(
         keys, values = keys_values.float().split(channels, dim=2)
         key_rows = _rows_with_border(keys).view(batch, -1, 2 * channels // groups)
         value_rows = _rows_with_border(values).view(batch, -1, channels // heads)
-        size = kernel**2 * clip * channels * 4
-        step = max(width, CHUNK_BYTES // size)
+        most = CACHE_BYTES if query.device.type == "cpu" else DEVICE_BYTES
+        step = max(width, most // (kernel**2 * clip * channels * 4))
         pieces = []
         for b in range(batch):
             for t in range(clip):

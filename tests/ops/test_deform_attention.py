@@ -53,7 +53,7 @@ def test_samples_as_defined(spread: float) -> None:
 def test_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     given = inputs()
     whole = deform_attention(*given, HEADS, GROUPS)
-    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(module, "CACHE_BYTES", 1)
     assert torch.equal(deform_attention(*given, HEADS, GROUPS), whole)
 
 
