@@ -69,6 +69,7 @@ def test_a_silent_server_is_left_and_asked_again(site: Site, part: Path) -> None
     site.tricks["/a.bin"] = [Trick(after=100_000, stall=3.0)]
     reports = fetch(site.put("/a.bin", CONTENT), part)
     assert any("timed out" in report.trouble for report in reports)
+    assert site.ranges() == ["", "bytes=100000-"], "what came before the silence is kept"
     assert part.read_bytes() == CONTENT
 
 

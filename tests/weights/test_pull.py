@@ -336,6 +336,15 @@ def test_a_hub_that_answers_another_commit_is_refused(
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize("commit", ["../../../evil", "main", ""])
+def test_a_site_that_names_no_commit_is_no_hub(hub: HubSite, commit: str) -> None:
+    hub.publish("owner/repo", "model.safetensors", PUBLISHED)
+    hub.stated["/owner/repo/resolve/main/model.safetensors"]["X-Repo-Commit"] = commit
+    with pytest.raises(WeightsFault, match="does not answer like a Hub"):
+        resolve("hf://owner/repo/model.safetensors")
+    assert hub.cdn.log == []
+
+
 def test_an_etag_that_climbs_stays_a_word(hub: HubSite, use_manifest: UseManifest, store: Path) -> None:
     hub.publish("owner/repo", "model.safetensors", PUBLISHED, etag='"../../../../evil"')
     hub.stated[f"/owner/repo/resolve/{COMMIT}/model.safetensors"]["X-Linked-Etag"] = '"../../../../evil"'
