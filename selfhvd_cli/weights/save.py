@@ -28,7 +28,10 @@ def save_state_dict(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
         save_file(own, part, metadata=dict(metadata))
+        part.chmod(mode)  # safetensors makes files that only their owner can read
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)

@@ -139,6 +139,12 @@ def test_values_dtypes_shared_storage_and_strides_survive(tmp_path: Path) -> Non
         assert torch.equal(loaded[key], tensor)
 
 
+def test_a_written_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    save_state_dict(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_second_names_that_safetensors_left_out_come_back(tmp_path: Path) -> None:
     from safetensors.torch import save_model
 
