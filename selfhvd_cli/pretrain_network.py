@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
 from selfhvd_cli import __version__
 from selfhvd_cli.device import Compute, choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault
-from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.nets.lite import Alignment, Lite, Restoration, with_change
 from selfhvd_cli.synthesis.pool import Batch, WindowPool, read_photos, to_batch, window_at
 from selfhvd_cli.training.averaging import Average
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
@@ -173,12 +174,19 @@ def validate(network: Lite, paths: list[Path], config: PretrainConfig, compute: 
         window = window_at(photos, config.crop, config.sources, VALIDATION_SEED, index)
         target, sources, sharp, flows = (x.to(compute.device) for x in to_batch([window]))
         with compute.autocast():
-            seen, start = network.half(target, sources) if config.cascade else (target, None)
-            result = network.restore(seen, sources, start)
+            result = _cascade(network, target, sources)[1] if config.cascade else network.restore(target, sources)
         sums["input"] += _psnr(target, sharp)
         sums["output"] += _psnr(result.frames.float().clamp(0, 1), sharp)
         sums["endpoint_error"] += float(endpoint_error(result.alignments[-1], flows.flatten(0, 1)))
     return {name: total / count for name, total in sums.items()}
+
+
+def _cascade(network: Lite, target: Tensor, sources: Tensor) -> tuple[Restoration, Restoration]:
+    """The target restored at half its size, then, with what that changed, at its own; each is trained by itself."""
+    half = network.half(target, sources)
+    seen = with_change(target, F.avg_pool2d(target, 2), half.frames.detach())
+    start = Alignment(*(part.detach() for part in half.alignments[-1]))
+    return half, network.restore(seen, sources, start)
 
 
 @dataclass
@@ -230,13 +238,15 @@ class _State:
             # The network must do with fewer sources, too: clips end, and scenes are cut.
             sources, flows = sources[:, :-1], flows[:, :-1]
         with self.compute.autocast():
-            seen, start = target, None
             if rng.random() < config.cascade:
-                with torch.no_grad():
-                    seen, start = self.network.half(target, sources)
-            result = self.network.restore(seen, sources, start)
+                half, result = _cascade(self.network, target, sources)
+            else:
+                half, result = None, self.network.restore(target, sources)
         picture = picture_loss(result.frames, sharp)
         flow = flow_loss(result.alignments, flows.flatten(0, 1))
+        if half is not None:
+            picture = picture + 0.5 * picture_loss(half.frames, F.avg_pool2d(sharp, 2))
+            flow = flow + 0.5 * flow_loss(half.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)

@@ -197,7 +197,7 @@ class Lite(nn.Module):
     def restore(self, target: Tensor, sources: Tensor, start: Alignment | None = None) -> Restoration:
         """Restore `target` `[B, 3, H, W]` with chosen `sources` `[B, K, 3, H, W]` at this one scale.
 
-        `start`, from `half`, replaces the search for the flow at the coarse levels.
+        `start`, the last alignment of `half`, replaces the search for the flow at the coarse levels.
         """
         levels = self.levels(*target.shape[-2:]) if start is None else 2
         everything = self.encoder(torch.cat((target, sources.flatten(0, 1))), levels)
@@ -205,12 +205,11 @@ class Lite(nn.Module):
         here, there = [f[:batch] for f in everything], [f[batch:] for f in everything]
         return self._restore(target, sources, here, there, start)
 
-    def half(self, target: Tensor, sources: Tensor) -> tuple[Tensor, Alignment]:
-        """`target` with what restoring it at half the size changes, and the flow found there; as for `restore`."""
+    def half(self, target: Tensor, sources: Tensor) -> Restoration:
+        """`restore` of the same pictures at half their size."""
         batch, count = sources.shape[:2]
-        small = F.avg_pool2d(target, 2)
-        result = self.restore(small, F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, (batch, count)))
-        return _with_change(target, small, result.frames), result.alignments[-1]
+        around = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, (batch, count))
+        return self.restore(F.avg_pool2d(target, 2), around)
 
     def align(self, target: Tensor, source: Tensor) -> Alignment:
         """Flow from `target` to `source`, `[B, 3, H, W]` each; sides multiples of 8, at least 64."""
@@ -237,7 +236,7 @@ class Lite(nn.Module):
         start: Alignment | None = None
         for scale in reversed(range(pyramid.halvings + 1)):
             frame = pyramid.frame(target, scale)
-            seen = frame if change is None or before is None else _with_change(frame, before, change)
+            seen = frame if change is None or before is None else with_change(frame, before, change)
             height, width = frame.shape[-2:]
             padded = _padded(seen)
             levels = self.levels(*padded.shape[-2:]) if start is None else 2
@@ -346,8 +345,8 @@ def _at_size(alignment: Alignment, size: torch.Size) -> Alignment:
     return Alignment(flow * scale.view(1, 2, 1, 1), log_scale)
 
 
-def _with_change(frame: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """`frame` plus what became of a small picture of it, `before`; in [0, 1]."""
+def with_change(frame: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """`frame`, larger, plus what became of a small picture of it, `before`; in [0, 1]."""
     change = F.interpolate((after - before).float(), size=frame.shape[-2:], mode="bicubic", align_corners=False)
     return (frame + change).clamp(0.0, 1.0)
 
