@@ -103,8 +103,12 @@ def test_command_runs_by_itself(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
-    empty = subprocess.run([*command[:2], str(folder / "none")], capture_output=True, text=True, check=False)
-    assert empty.returncode != 0
+
+
+def test_a_folder_without_numbers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parity.main([str(tmp_path)])
+    assert stop.value.code
 
 
 def test_rule_draws_by_key_and_fan_in() -> None:
