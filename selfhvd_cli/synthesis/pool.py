@@ -10,6 +10,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Full
 from typing import Any
 
 import cv2
@@ -141,6 +142,17 @@ def _render(queue: Any, paths: list[Path], size: int, count: int, seed: int, fir
     cv2.setNumThreads(1)
     photos = read_photos(paths)
     index = first
-    while True:
-        queue.put(window_at(photos, size, count, seed, index))
+    while _offered(queue, window_at(photos, size, count, seed, index)):
         index += stride
+
+
+def _offered(queue: Any, window: Window) -> bool:
+    """Put the window into the queue, waiting for room; False once nobody is left to take it."""
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():
+        try:
+            queue.put(window, timeout=2.0)
+            return True
+        except Full:
+            continue
+    return False
