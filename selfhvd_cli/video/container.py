@@ -108,15 +108,21 @@ def container_options(layout: Layout, like: VideoInfo, trimmed: bool) -> dict[st
         flags = "+faststart" if layout.donor is None else ""  # otherwise the movie header is moved with the grafting
         if not any(stream.disposition & Disposition.attached_pic for stream in like.streams):
             flags += "+use_metadata_tags"
-        clock = layout.donor.timescale if layout.donor is not None and not trimmed else _movie_timescale(like)
-        options = {"movie_timescale": str(clock), "strict": "unofficial"}
+        options = {"movie_timescale": str(_movie_timescale(layout, like, trimmed)), "strict": "unofficial"}
         if flags:
             options["movflags"] = flags
         if layout.donor is not None:
             options["write_tmcd"] = "0"
         if like.time_base.numerator == 1:
             options["video_track_timescale"] = str(like.time_base.denominator)
+    elif layout.muxer in ("matroska", "webm", "avi"):
+        options["avoid_negative_ts"] = "disabled"  # sound is primed before zero, which must not move the pictures
     return options
+
+
+def clock_of(layout: Layout, like: VideoInfo) -> Fraction:
+    """The tick in which frames are timed: the source's, but avi knows only evenly spaced frames."""
+    return 1 / like.frame_rate if layout.muxer == "avi" else like.time_base
 
 
 def describe_stream(layout: Layout, stream: StreamInfo) -> str:
@@ -127,12 +133,14 @@ def describe_stream(layout: Layout, stream: StreamInfo) -> str:
     return str(stream)
 
 
-def _movie_timescale(like: VideoInfo) -> int:
-    """A clock that expresses where every stream begins."""
-    clock = 1000
-    for stream in like.streams:
-        if stream.time_base is not None:
-            finer = math.lcm(clock, stream.time_base.denominator)
+def _movie_timescale(layout: Layout, like: VideoInfo, trimmed: bool) -> int:
+    """A clock that says exactly where streams begin and end: a multiple of the source's own, where it has one."""
+    whole = layout.donor is not None and not trimmed
+    clock = layout.donor.timescale if layout.donor is not None and whole else 1000
+    bases = [like.time_base] if whole else [like.time_base, *(stream.time_base for stream in like.streams)]
+    for base in bases:
+        if base is not None:
+            finer = math.lcm(clock, base.denominator)
             clock = finer if finer <= LARGEST_TIMESCALE else clock
     return clock
 

@@ -76,13 +76,14 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "av1": Family("libsvtav1", ("av1_nvenc", "av1_qsv", "av1_amf"), crf=23, largest_crf=63, tag="av01"),
     "vp9": Family("libvpx-vp9", crf=20, largest_crf=63),
+    "mpeg4": Family("mpeg4"),
     "mjpeg": Family("mjpeg"),
     "prores": Family("prores_ks"),
     "ffv1": Family("ffv1"),
 }
 
 LIKE: Mapping[str, str] = {
-    **{name: name for name in FAMILIES},
+    **{name: name for name in FAMILIES if name != "mpeg4"},
     "vvc": "hevc",
     "vp8": "vp9",
     "dnxhd": "prores",
@@ -96,8 +97,11 @@ LIKE: Mapping[str, str] = {
 }
 """The nearest codec worth writing for a source codec; those not named here become h264."""
 
-FALLBACKS = ("h264", "hevc", "vp9", "av1", "mjpeg")
+FALLBACKS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 """Tried in turn where the container cannot hold the first choice."""
+
+UNFIT: Mapping[str, frozenset[str]] = {"avi": frozenset(("h264", "hevc", "av1", "vp9", "prores"))}
+"""Codecs that FFmpeg puts into a container, but reads back with wrong times."""
 
 BIT_RATE_BOUND = 3
 """A sharp picture needs more bits than a blurred one, but an output ten times the source's size helps nobody."""
@@ -194,7 +198,7 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
         notes.append(f"{like.codec} is written as {family}")
     if pixel_format.replace("yuvj", "yuv") != wanted.replace("yuvj", "yuv"):
         notes.append(f"pixel format {like.pixel_format} is written as {pixel_format}")
-    options = _options(like, encoding, family, encoder, pixel_format, muxer)
+    options = _options(like, encoding, family, encoder, pixel_format)
     tag = FAMILIES[family].tag if muxer in ("mp4", "mov", "3gp") else None
     if family == "h264" and like.codec_tag == "avc3" and tag:
         tag = "avc3"
@@ -248,9 +252,7 @@ def _color(like: VideoInfo, pixel_format: str) -> ColorTags:
     return tags
 
 
-def _options(
-    like: VideoInfo, encoding: Encoding, family: str, encoder: str, pixel_format: str, muxer: str
-) -> dict[str, str]:
+def _options(like: VideoInfo, encoding: Encoding, family: str, encoder: str, pixel_format: str) -> dict[str, str]:
     row = FAMILIES[family]
     crf = row.crf if encoding.crf is None else encoding.crf
     preset = encoding.preset or "medium"
@@ -280,6 +282,8 @@ def _options(
         options = {"crf": str(crf), "b": "0", "cpu-used": VPX_SPEEDS[preset], "row-mt": "1"}
     elif encoder == "mjpeg":
         options = {"qmin": "2", "qmax": "2", "strict": "unofficial"}
+    elif encoder == "mpeg4":
+        options = {"qmin": "2", "qmax": "2", "bf": "0"}
     elif encoder == "prores_ks":
         profile = PRORES_PROFILES.get(like.profile or "", "4" if "444" in pixel_format else "3")
         options = {"profile": profile if like.codec == "prores" else ("4" if "444" in pixel_format else "3")}
@@ -287,8 +291,6 @@ def _options(
         options = {"level": "3", "slices": "4", "slicecrc": "1"}
     else:
         options = _hardware_options(encoder, crf or 19, preset)
-    if muxer == "avi" and family in ("h264", "hevc"):
-        options["bf"] = "0"  # avi stores no presentation times, so pictures must not be reordered
     return options
 
 

@@ -131,9 +131,7 @@ def to_format(picture: av.VideoFrame, name: str, signal: Signal) -> av.VideoFram
     if picture.format.name == name:
         return picture
     both = 2 if signal.full_range else 1
-    result = picture.reformat(format=name, src_color_range=both, dst_color_range=both)
-    result.pts, result.time_base = picture.pts, picture.time_base
-    return result
+    return picture.reformat(format=name, src_color_range=both, dst_color_range=both)
 
 
 def planes_of(picture: av.VideoFrame) -> list[Tensor]:

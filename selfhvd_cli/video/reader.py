@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +27,7 @@ INDEXED = ("mov", "matroska", "avi")
 """Containers whose index makes seeking exact; others are decoded from their beginning."""
 
 FAULTS_IN_A_ROW = 25
-"""Unreadable packets after which the rest of the file is given up."""
+"""Unreadable stretches after which the rest of the file is given up."""
 
 UNREADABLE = (av.FFmpegError, ValueError)
 """What libav raises for damaged data."""
@@ -127,19 +128,22 @@ class VideoReader:
                 container.seek(int(earliest / self.info.time_base), stream=stream)
             except UNREADABLE as fault:
                 log.info("%s: no seeking (%s), reading from the beginning", self.info.path.name, fault)
-        in_a_row = 0
+        timeless: list[int] = []
         for packet in self._packets(container, stream):
+            if packet.pts is None and packet.dts is not None:
+                heapq.heappush(timeless, packet.dts)
             try:
                 frames = packet.decode()
             except UNREADABLE as fault:
                 log.info("%s: damaged packet: %s", self.info.path.name, fault)
                 self.damaged += 1
-                in_a_row += 1
-                if in_a_row > FAULTS_IN_A_ROW and not packet.size:
-                    return
+                if packet.dts in timeless:
+                    timeless.remove(packet.dts)
                 continue
-            in_a_row = 0
-            yield from (self._as_large_as_the_first(frame) for frame in frames)
+            for frame in frames:
+                if frame.pts is None and timeless:
+                    frame.pts = heapq.heappop(timeless)  # containers such as avi time packets only, in decoding order
+                yield self._as_large_as_the_first(frame)
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
         """Packets of `stream`; reading goes on behind an unreadable stretch and ends with the flush packet."""
@@ -165,11 +169,7 @@ class VideoReader:
         ):
             return frame
         refuse_absurd_size(self.info.path, frame.width, frame.height)
-        whole = frame.reformat(
-            self.info.width, self.info.height, self.info.pixel_format, interpolation="BICUBIC"
-        )
-        whole.pts, whole.time_base = frame.pts, frame.time_base
-        return whole
+        return frame.reformat(self.info.width, self.info.height, self.info.pixel_format, interpolation="BICUBIC")
 
     def _timed(self, pictures: Iterator[av.VideoFrame]) -> Iterator[SourceFrame]:
         """Give each picture its time. One without a time follows its predecessor; equal times move up by one tick."""
@@ -177,7 +177,7 @@ class VideoReader:
         step = max(1, round(1 / (self.info.frame_rate * base)))
         previous: int | None = None
         for picture in pictures:
-            tick = picture.pts if picture.pts is not None else picture.dts
+            tick = picture.pts
             if tick is None:
                 tick = previous + step if previous is not None else int(self.info.start_time / base)
             if previous is not None and tick <= previous:

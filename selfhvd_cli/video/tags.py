@@ -1,4 +1,4 @@
-"""Tags of the output: those of the source, minus what only describes the old container, moved along when trimmed."""
+"""Tags of the output: those of the source, minus what only describes its container, moved along when trimmed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-CONTAINER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")
-"""Written anew by every muxer."""
+BRANDS = ("major_brand", "minor_version", "compatible_brands")
+"""Describe an mp4 or mov file, not what it shows; every muxer of such files writes its own."""
 
 DATE_TAGS = ("creation_time", "com.apple.quicktime.creationdate", "date", "datetimeoriginal")
 """Tags that hold the moment the first frame was taken."""
@@ -17,12 +17,18 @@ MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)")
 
 
 def tags_for(tags: Mapping[str, str], shift: Fraction | None = None) -> dict[str, str]:
-    """The tags to write; `shift` is what was trimmed from the beginning, in seconds."""
-    kept = {name: value for name, value in tags.items() if name.lower() not in CONTAINER_TAGS}
+    """`tags` with dates moved by `shift`, the seconds trimmed from the beginning."""
+    kept = dict(tags)
     if shift:
         dates = {name: value for name, value in kept.items() if name.lower() in DATE_TAGS}
         kept |= {name: moved_creation(value, shift) for name, value in dates.items()}
     return kept
+
+
+def without_container_tags(tags: Mapping[str, str], mp4: bool) -> dict[str, str]:
+    """Tags of a file without those its muxer writes anew: its own name, and the brands where `mp4` is involved."""
+    dropped = ("encoder", *BRANDS) if mp4 else ("encoder",)
+    return {name: value for name, value in tags.items() if name.lower() not in dropped}
 
 
 def moved_creation(value: str, shift: Fraction) -> str:

@@ -19,16 +19,24 @@ from torch import Tensor
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video import graft
-from selfhvd_cli.video.container import COARSE_CLOCKS, Layout, container_options, describe_stream, plan_layout
-from selfhvd_cli.video.encoders import EncoderPlan, Encoding, open_test, plan_encoders, refuse_unavailable
+from selfhvd_cli.video.container import (
+    COARSE_CLOCKS,
+    QUICKTIME,
+    Layout,
+    clock_of,
+    container_options,
+    describe_stream,
+    plan_layout,
+)
+from selfhvd_cli.video.encoders import UNFIT, EncoderPlan, Encoding, open_test, plan_encoders, refuse_unavailable
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderWriter, is_frames_target
-from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.info import VideoInfo, open_input
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.passthrough import PacketCopier, add_copy, set_tags
 from selfhvd_cli.video.pixels import Signal, add_change, layout_of, planar_format, to_format
 from selfhvd_cli.video.receipt import Receipt
-from selfhvd_cli.video.tags import changed_dates, tags_for
+from selfhvd_cli.video.tags import changed_dates, tags_for, without_container_tags
 from selfhvd_cli.video.verify import verify
 
 log = logging.getLogger(__name__)
@@ -93,6 +101,7 @@ class VideoWriter:
         self.start, self.length = start or Fraction(0), duration
         self.trimmed = bool(start) or duration is not None
         self.layout: Layout = plan_layout(target, like, self.trimmed)
+        self._base = clock_of(self.layout, like)
         self.receipt = Receipt()
         """What was kept and what was not; complete once the writer has been left."""
 
@@ -101,7 +110,10 @@ class VideoWriter:
         self._shift: int | None = None
         self._delay = Fraction(0)
         self._last_pts: int | None = None
+        self._last_time: Fraction | None = None
         self._last_duration = Fraction(0)
+        self._held: Packet | None = None
+        self._first_dts: int | None = None
         self._copier: PacketCopier | None = None
         self._output: OutputContainer | None = None
 
@@ -148,7 +160,7 @@ class VideoWriter:
 
     def _open(self) -> None:
         self._plan, self._output = self._open_encoder()
-        self._output.metadata.update(tags_for(self.like.metadata, self.start))
+        self._output.metadata.update(self._tags())
         if self.layout.donor is None or self.trimmed:
             self._set_chapters(self._output)
         self._output.start_encoding()
@@ -161,12 +173,14 @@ class VideoWriter:
             options = container_options(self.layout, self.like, self.trimmed)
             output = av.open(str(self.file.part), "w", format=self.layout.muxer, container_options=options)
             try:
+                if plan.family in UNFIT.get(self.layout.muxer, ()):
+                    raise ValueError(plan.family)
                 self._add_streams(output, plan)
             except ValueError:
                 tried.append(f"{self.layout.muxer} cannot hold {plan.family}")
                 continue
             if self.encoding.hardware or plan.encoder not in ("libx264", "libx265"):
-                reason = open_test(plan, self.like.width, self.like.height, self.like.time_base)
+                reason = open_test(plan, self.like.width, self.like.height, self._base)
                 if reason is not None:
                     tried.append(f"{plan.encoder} does not open: {reason}")
                     continue
@@ -200,7 +214,7 @@ class VideoWriter:
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = like.width, like.height, plan.pixel_format
-        context.time_base = stream.time_base = like.time_base
+        context.time_base = stream.time_base = self._base
         context.color_primaries, context.color_trc = plan.color.primaries, plan.color.transfer
         context.colorspace, context.color_range = plan.color.matrix, plan.color.range
         if like.sample_aspect_ratio:
@@ -215,6 +229,12 @@ class VideoWriter:
             set_tags(stream, tags_for(like.main_stream.metadata, self.start))
             stream.disposition = Disposition(like.main_stream.disposition)
         return stream
+
+    def _tags(self) -> dict[str, str]:
+        """The clip's tags, without those of a container the output is not."""
+        tags = tags_for(self.like.metadata, self.start)
+        mp4 = self.like.container.startswith("mov") or self.layout.muxer in QUICKTIME
+        return without_container_tags(tags, mp4)
 
     def _set_chapters(self, output: OutputContainer) -> None:
         if not self.like.chapters:
@@ -247,8 +267,10 @@ class VideoWriter:
             )
         if self.trimmed:
             self.receipt.note("trimmed", "sound is cut between its packets, capture dates moved to the new beginning")
+        if self._base != self.like.time_base:
+            self.receipt.change("frame times", f"{self.layout.muxer} holds evenly spaced frames only")
         tick = COARSE_CLOCKS.get(self.layout.muxer)
-        if tick is not None and (self.like.time_base / tick).denominator != 1:
+        if tick is not None and (self._base / tick).denominator != 1:
             rounded = f"{self.layout.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
             self.receipt.change("frame times", rounded)
 
@@ -270,9 +292,7 @@ class VideoWriter:
 
     def _converted(self, picture: av.VideoFrame, name: str, signal: Signal) -> av.VideoFrame:
         if picture.format.is_rgb and not name.startswith(("gbr", "rgb", "bgr")):
-            whole = picture.reformat(format=name, dst_colorspace=1, dst_color_range=1)
-            whole.pts, whole.time_base = picture.pts, picture.time_base
-            return whole
+            return picture.reformat(format=name, dst_colorspace=1, dst_color_range=1)
         return to_format(picture, name, signal)
 
     def _signal_of(self, pixel_format: str, source: Signal) -> Signal:
@@ -282,7 +302,7 @@ class VideoWriter:
 
     def _stamp(self, frame: SourceFrame, picture: av.VideoFrame) -> None:
         """Give the picture its time on the output's clock, and note what to expect in the file."""
-        base = self.like.time_base
+        base = self._base
         pts = round(frame.time / base)
         if self._shift is None:
             self._shift = pts if self.trimmed else min(0, pts)
@@ -292,9 +312,11 @@ class VideoWriter:
             elif self._shift < 0:
                 self._start_later(-self._shift * base)
         pts -= self._shift
-        if self._last_pts is not None and pts <= self._last_pts:
+        if self._last_time is not None and frame.time <= self._last_time:
             raise ValueError("frames must be written in the order of their times")
-        self._last_pts = pts
+        if self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)
+        self._last_pts, self._last_time = pts, frame.time
         picture.pts, picture.time_base = pts, base
         picture.pict_type = 0  # the encoder decides; the decoder's choice would force it
         self._times.append(pts * base)
@@ -313,9 +335,27 @@ class VideoWriter:
         for packet in packets:
             if packet.pts is not None and (length := self._durations.pop(packet.pts, 0)):
                 packet.duration = length
-            if self._copier is not None and packet.dts is not None:
-                self._copier.copy_until(self._output, packet.dts * packet.time_base)
-            self._output.mux_one(packet)
+            held, self._held = self._held, packet
+            if held is not None:
+                self._send(held)
+
+    def _send(self, packet: Packet) -> None:
+        assert self._output is not None
+        if self._first_dts is None:
+            self._first_dts = packet.dts
+        if self._copier is not None and packet.dts is not None:
+            self._copier.copy_until(self._output, packet.dts * packet.time_base)
+        self._output.mux_one(packet)
+
+    def _send_last(self) -> None:
+        """The packet that comes last in the file makes the stream as long as the pictures are shown."""
+        packet, self._held = self._held, None
+        if packet is None:
+            return
+        if packet.dts is not None and self._first_dts is not None:
+            whole = round((self._end() - self._times[0]) / self._base)
+            packet.duration = max(whole - (packet.dts - self._first_dts), 0) or packet.duration
+        self._send(packet)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 
@@ -324,6 +364,7 @@ class VideoWriter:
         if not self._times:
             raise SelfHVDError(f"{self.file.target}: no frame was written.")
         self._mux(self._stream.encode(None))
+        self._send_last()
         if self._copier is not None:
             self._copier.copy_until(self._output, None)
         self._output.close()
@@ -331,7 +372,7 @@ class VideoWriter:
         if self.layout.donor is not None:
             self._graft(self.layout.donor)
         tolerance = COARSE_CLOCKS.get(self.layout.muxer, Fraction(0))
-        verify(self.file.part, self.layout.muxer, self._times, max(tolerance, self.like.time_base / 2))
+        verify(self.file.part, self.layout.muxer, self._times, max(tolerance, self._base / 2))
         self._say_what_was_kept()
         if self._copier is not None:
             self._copier.close()
@@ -382,11 +423,24 @@ class VideoWriter:
                 elif stream.index in self.layout.covers:
                     self.receipt.keep(str(stream), "cover picture")
         if self.like.metadata:
-            self.receipt.keep(f"{len(tags_for(self.like.metadata))} tags")
+            self._compare_tags()
         if self.like.display_matrix is not None:
             self.receipt.keep("orientation")
         if self.like.chapters:
             self.receipt.keep(f"{len(self.like.chapters)} chapters")
+
+    def _compare_tags(self) -> None:
+        with open_input(self.file.part) as written:
+            found = {name.lower(): value for name, value in written.metadata.items()}
+        wanted = self._tags()
+        lost = [name for name, value in wanted.items() if found.get(name.lower()) != value]
+        if len(lost) < len(wanted):
+            self.receipt.keep(f"{len(wanted) - len(lost)} tags")
+        for name in lost:
+            if name.lower() in found:
+                self.receipt.change(f"tag {name}", f"{wanted[name]!r} is stored as {found[name.lower()]!r}")
+            else:
+                self.receipt.leave_out(f"tag {name}", f"{self.layout.muxer} has no place for it")
 
     def _abandon(self) -> None:
         """Leave nothing behind, whatever state the output is in."""
