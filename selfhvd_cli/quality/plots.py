@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from selfhvd_cli.quality.report import ScoreReport
+
 COLORS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#a16207", "#0e7490", "#be185d", "#404040")
 """Of the series in turn: distinguishable for colour-blind eyes in the first two, which nearly always are all."""
 
@@ -54,8 +56,7 @@ def plot_over_time(
         axes.axvspan(start, end, color="#fca5a5", alpha=0.35, lw=0)
     for number, one in enumerate(series):
         color = COLORS[number % len(COLORS)]
-        alone = "o" if len(one.times) == 1 else ""
-        axes.plot(one.times, one.values, color=color, lw=1.3, label=one.label, marker=alone)
+        _curve(axes, one, color)
         if one.chosen:
             dots = ([one.times[i] for i in one.chosen], [one.values[i] for i in one.chosen])
             axes.scatter(*dots, s=16, color=color, zorder=3, label=f"{one.label}: sharp frames chosen")
@@ -80,6 +81,26 @@ def plot_histogram(series: Sequence[Series], what: str) -> Figure:
             axes.axvline(one.threshold, color=color, ls="--", lw=0.9, label=f"{one.label}: Otsu's threshold")
     axes.set_xlabel(what)
     _finish(axes, "frames", "")
+    return figure
+
+
+def plot_scores(report: ScoreReport, names: Sequence[str]) -> Figure:
+    """Every metric of a report over time, one below the other.
+
+    Args:
+        names: of the videos, for the legend.
+    """
+    metrics = [score.metric for score in report.videos[-1].scores]
+    figure, rows = _figure(len(metrics))
+    for axes, metric in zip(rows, metrics, strict=True):
+        for number, (video, name) in enumerate(zip(report.videos, names, strict=True)):
+            score = video.of(metric.name)
+            if score is not None:
+                times = [video.times[frame] for frame in score.frames]
+                _curve(axes, Series(name, times, score.values), COLORS[number % len(COLORS)])
+        better = "higher is better" if metric.higher_is_better else "lower is better"
+        _finish(axes, metric.title + (f" ({metric.unit})" if metric.unit else ""), better)
+    rows[-1].set_xlabel("seconds")
     return figure
 
 
@@ -118,6 +139,11 @@ def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 1, squeeze=False)
     return figure, [axes[row][0] for row in range(rows)]
+
+
+def _curve(axes: Axes, one: Series, color: str) -> None:
+    alone = "o" if len(one.times) == 1 else ""
+    axes.plot(one.times, one.values, color=color, lw=1.3, label=one.label, marker=alone)
 
 
 def _finish(axes: Axes, what: str, better: str) -> None:

@@ -99,6 +99,8 @@ SIGNATURES: Mapping[str, Signature] = {
         },
         keys=38,
     ),
+    "alexnet": Signature({"features.0.weight": (64, 3, 11, 11), "classifier.6.weight": (1000, 4096)}, keys=16),
+    "lpips_alex": Signature({"lin0.model.1.weight": (1, 64, 1, 1), "lin4.model.1.weight": (1, 256, 1, 1)}),
     "musiq": Signature(
         {
             "conv_root.weight": (64, 3, 7, 7),

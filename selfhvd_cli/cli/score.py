@@ -1,0 +1,153 @@
+"""`selfhvd score`: quality in numbers, with or without a reference."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from selfhvd_cli.cli.console import Console, pass_console
+from selfhvd_cli.cli.options import (
+    Command,
+    device_option,
+    offline_option,
+    option,
+    output_options,
+    seed_option,
+    span_options,
+)
+from selfhvd_cli.cli.progress import State, progress_display
+from selfhvd_cli.errors import DiskFault
+from selfhvd_cli.moments import Moment
+
+if TYPE_CHECKING:
+    from selfhvd_cli.quality.report import ScoreReport
+
+
+def _list_metrics(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    from selfhvd_cli.quality.metrics import METRICS
+
+    for metric in METRICS.values():
+        way = "higher is better" if metric.higher_is_better else "lower is better"
+        click.echo(f"{metric.name:10} {metric.title}: {metric.about} ({way})")
+    click.echo("Any other metric of pyiqa is known by its name there.")
+    context.exit()
+
+
+@click.command(cls=Command)
+@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@option("--reference", type=click.Path(path_type=Path), metavar="REF",
+        help="The sharp original: gives PSNR, SSIM, LPIPS and VMAF.")  # fmt: skip
+@option("--metrics", metavar="NAME,NAME...", help="Metrics to take, see --list; default: all that run as things are.")
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_metrics,
+              help="List the metrics and end.")  # fmt: skip
+@option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Score each so manyth frame.")
+@option("--csv", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+        help="Write the values of every frame.")  # fmt: skip
+@option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
+        help="Draw the metrics over time.")  # fmt: skip
+@span_options
+@device_option
+@offline_option
+@seed_option
+@output_options
+@pass_console
+def score(console: Console, videos: Sequence[Path], csv: Path | None, plot: Path | None, **given: Any) -> None:
+    """Measure the quality of each VIDEO; with two or more, arrows tell which are better than the first.
+
+    A VIDEO is a file or a folder of numbered frames. ± is half the 95 % interval of the mean over frames; ▲ and ▼
+    mean that the difference to the first video, frame by frame, is surely better or worse, ≈ that it may be chance.
+    """
+    from selfhvd_cli.quality.report import as_csv
+
+    report = _score(console, tuple(videos), **given)
+    if csv is not None:
+        write_text(csv, as_csv(report))
+    if plot is not None:
+        _plot(report, plot)
+    _say(console, report)
+    for path in (csv, plot):
+        if path is not None:
+            console.say(f"written: {path}")
+    if console.json:
+        console.data(report)
+
+
+def _score(
+    console: Console,
+    videos: tuple[Path, ...],
+    reference: Path | None,
+    metrics: str | None,
+    every: int,
+    start: Moment | None,
+    duration: Moment | None,
+    device: str,
+    offline: bool,
+    seed: int,
+) -> ScoreReport:
+    from selfhvd_cli.quality.job import ScoreJob
+    from selfhvd_cli.quality.metrics import parse_names
+    from selfhvd_cli.score_video import score_steps
+
+    job = ScoreJob(videos, reference, parse_names(metrics), every, start, duration, device, offline, seed)
+    report = None
+    begun, current = time.monotonic(), None
+    with progress_display(console, "score") as display, closing(score_steps(job)) as steps:
+        for step in steps:
+            if step.video != current:
+                begun, current = time.monotonic(), step.video
+            rate = step.done / max(time.monotonic() - begun, 1e-6)
+            left = (step.total - step.done) / rate if step.total and rate else None
+            display.show(State(step.video.name, step.done, step.total, rate, left))
+            report = step.report
+    assert report is not None
+    return report
+
+
+def _say(console: Console, report: ScoreReport) -> None:
+    from selfhvd_cli.quality.report import table
+
+    if report.reference is not None:
+        console.say(f"against {report.reference}")
+    console.table(*table(report, short_names([video.video for video in report.videos])))
+    if len(report.videos) > 1:
+        console.say("▲ better, ▼ worse than the first video, ≈ no sure difference")
+    for note in report.notes:
+        console.say(note, "dim")
+
+
+def _plot(report: ScoreReport, target: Path) -> None:
+    from selfhvd_cli.quality.plots import plot_scores, save_plot
+
+    save_plot(plot_scores(report, short_names([video.video for video in report.videos])), target)
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The paths' last parts, as many as tell them apart."""
+    for depth in range(1, 8):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file; it appears whole or not at all.
+
+    Raises:
+        DiskFault: it cannot be written there.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, target)
+    except OSError as fault:
+        part.unlink(missing_ok=True)
+        raise DiskFault(f"{target}: cannot be written ({fault.strerror}); choose another place.") from fault
