@@ -65,7 +65,8 @@ class WindowPool:
         self.fresh = max(1, batch // reuse)
         self.windows: deque[Window] = deque(maxlen=capacity)
         context = multiprocessing.get_context("spawn")
-        self.next_index = first_step * self.fresh
+        # What an uninterrupted run would hold at this step is rendered again, so that resuming changes nothing.
+        self.next_index = max(0, self._count(first_step) - capacity)
         self.queues = [context.Queue(maxsize=8) for _ in range(workers)]
         self.processes = [
             context.Process(
@@ -92,13 +93,16 @@ class WindowPool:
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
-            wanted = self.fresh if self.windows else 2 * self.batch
-            for _ in range(wanted):
+            while self.next_index < self._count(self.step):
                 self.windows.append(self._next_window())
             rng = np.random.default_rng((self.seed, self.step, 1))
             picked = rng.choice(len(self.windows), self.batch, replace=len(self.windows) < self.batch)
             yield to_batch([self.windows[int(i)] for i in picked], rng)
             self.step += 1
+
+    def _count(self, step: int) -> int:
+        """Windows that have entered the pool by `step`."""
+        return 2 * self.batch + step * self.fresh
 
     def _next_window(self) -> Window:
         window: Window = self.queues[self.next_index % len(self.queues)].get(timeout=300)

@@ -1,0 +1,70 @@
+"""Pretraining: it learns, resumes as if nothing had happened, and says what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.pretrain_network import PretrainConfig, pretrain
+
+CONFIG = PretrainConfig(steps=3, batch=2, crop=64, sources=2, reuse=1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        coarse = rng.uniform(0, 255, (12, 15, 3)).astype(np.float32)
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(coarse, (150, 120), interpolation=cv2.INTER_CUBIC))
+    return folder
+
+
+def run(photos: Path, weights: Path, **options: object) -> list:
+    settings = {"precision": "fp32", "device": "cpu", "workers": 1, "every": 1, "validate_every": 100, **options}
+    config = settings.pop("config", CONFIG)
+    return list(pretrain(photos, weights, config, **settings))  # type: ignore[arg-type]
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = run(photos, tmp_path / "whole.safetensors")
+    first = run(photos, tmp_path / "parts.safetensors", minutes=0.0)
+    rest = run(photos, tmp_path / "parts.safetensors")
+    assert [report.step for report in whole] == [1, 2, 3]
+    assert [report.step for report in first + rest] == [1, 2, 3]
+    one, two = load_file(tmp_path / "whole.safetensors"), load_file(tmp_path / "parts.safetensors")
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    Lite().load_state_dict(one)
+    with safe_open(tmp_path / "whole.safetensors", "pt") as file:
+        assert file.metadata()["architecture"] == "lite"
+        assert file.metadata()["step"] == "3"
+
+
+def test_a_checkpoint_of_other_settings_is_not_continued(photos: Path, tmp_path: Path) -> None:
+    run(photos, tmp_path / "w.safetensors", minutes=0.0)
+    with pytest.raises(InputFault, match="delete the checkpoint"):
+        run(photos, tmp_path / "w.safetensors", config=replace(CONFIG, crop=96))
+
+
+def test_too_few_photographs(tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match="no such folder"):
+        run(tmp_path / "nothing", tmp_path / "w.safetensors")
+    with pytest.raises(InputFault, match="found 0 photographs"):
+        run(tmp_path, tmp_path / "w.safetensors")
+
+
+def test_settings_that_cannot_be(photos: Path) -> None:
+    with pytest.raises(UsageFault, match="--crop 100"):
+        PretrainConfig(crop=100)
+    with pytest.raises(UsageFault, match="at least 1"):
+        PretrainConfig(batch=0)

@@ -1,0 +1,71 @@
+"""Synth: pairs on disk that belong together, from photographs and from video."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.synth_pairs import synth
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    coarse = rng.uniform(0, 255, (30, 40, 3)).astype(np.float32)
+    picture = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), picture)
+    return path
+
+
+def test_photographs_become_pairs_with_flow(photo: Path, tmp_path: Path) -> None:
+    reports = list(synth(photo, tmp_path / "out", clips=2, frames=4, size=(64, 96), severity=5.0))
+    assert len(reports) == 8
+    folder = tmp_path / "out" / "clip_001"
+    facts = json.loads((folder / "clip.json").read_text())
+    assert len(facts["blur_length_px"]) == 4
+    assert facts["sharp"] == [length <= 1.5 for length in facts["blur_length_px"]]
+    assert cv2.imread(str(folder / "blurry" / "000003.png")).shape == (64, 96, 3)
+    assert np.load(folder / "flow" / "000000.npz")["flow"].shape == (64, 96, 2)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_numbered_frames_become_gopro_shake(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    wide = cv2.resize(rng.uniform(0, 255, (20, 60, 3)).astype(np.float32), (300, 80), interpolation=cv2.INTER_CUBIC)
+    source = tmp_path / "frames"
+    source.mkdir()
+    for number in range(22):
+        left = max(0, number - 11) * 3
+        cv2.imwrite(str(source / f"{number:04d}.png"), wide[:, left : left + 96])
+    list(synth(source, tmp_path / "out"))
+    facts = json.loads((tmp_path / "out" / "frames" / "clip.json").read_text())
+    assert facts["averaged_frames"][0] == 1
+    assert facts["averaged_frames"][1] > 1
+
+
+def test_what_exists_is_not_overwritten(photo: Path, tmp_path: Path) -> None:
+    list(synth(photo, tmp_path / "out", frames=2, size=(64, 64)))
+    with pytest.raises(UsageFault, match="--overwrite"):
+        list(synth(photo, tmp_path / "out", frames=2, size=(64, 64)))
+    assert len(list(synth(photo, tmp_path / "out", frames=3, size=(64, 64), overwrite=True))) == 3
+
+
+def test_nothing_to_make_pairs_from(tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match="no such"):
+        list(synth(tmp_path / "missing", tmp_path / "out"))
+
+
+def test_the_command_says_what_it_made(photo: Path, tmp_path: Path) -> None:
+    arguments = ["synth", str(photo), "-o", str(tmp_path / "o"), "--frames", "3", "--size", "96x64", "--json"]
+    result = CliRunner().invoke(selfhvd, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)[0]["frames"] == 3
+    assert CliRunner().invoke(selfhvd, ["synth", str(photo), "-o", "x", "--size", "big"]).exit_code == 2
