@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.stencil import smooth
+
 NOISE = 2.0 / 255.0
 """Gradient (per coarse pixel) below which a place says nothing about displacement."""
-
-REACH = 9
-"""Side of the neighbourhood, in coarse pixels, over which a local displacement is found."""
 
 
 def displacements(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,14 +22,14 @@ def displacements(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
             blurred edge seems to have moved to its dark side, by a tenth of the blur.)
 
     Returns:
-        Mean displacement `[2]` and local displacements `[1, 2, h, w]`, (dx, dy) in pixels of that scale, drawn to
-        zero where there is no texture to tell. Those beyond two pixels are underestimated, never overlooked.
+        Mean displacement `[2]`, and local displacements `[1, 2, h/2, w/2]` over about ten pixels, (dx, dy) in pixels
+        of that scale, drawn to zero where there is no texture to tell. Those beyond two pixels are underestimated,
+        never overlooked.
     """
     one, two = smooth(source), smooth(picture)
-    mean = 0.5 * (one + two)
-    padded = F.pad(mean, (1, 1, 1, 1), mode="replicate")
-    gx = 0.5 * (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2])
-    gy = 0.5 * (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1])
+    padded = F.pad(one + two, (1, 1, 1, 1), mode="replicate")
+    gx = 0.25 * (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2])
+    gy = 0.25 * (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1])
     change = two - one
     products = torch.cat([gx * gx, gx * gy, gy * gy, -gx * change, -gy * change], dim=1)
 
@@ -41,17 +40,9 @@ def displacements(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
         # What does not move with the rest (an object of its own, a lamp that swayed) loses its vote.
         error = (change + gx * whole[0] + gy * whole[1]).square()
         weight = 1.0 / (1.0 + error / (4.0 * error.mean()).clamp_min(1e-10))
-    local = F.avg_pool2d(products, REACH, stride=1, padding=REACH // 2, count_include_pad=False)
+    blocks = F.avg_pool2d(products, 2, ceil_mode=True)
+    local = F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False)
     return whole, _solve(local, NOISE**2)
-
-
-def smooth(image: Tensor) -> Tensor:
-    """Binomial low-pass of 5 taps in each direction, edges repeated, `[N, C, h, w]`."""
-    taps = image.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
-    channels = image.shape[1]
-    rows = taps.view(1, 1, 5, 1).expand(channels, -1, -1, -1)
-    padded = F.pad(image, (2, 2, 2, 2), mode="replicate")
-    return F.conv2d(F.conv2d(padded, rows, groups=channels), rows.mT, groups=channels)
 
 
 def _solve(products: Tensor, regular: float) -> Tensor:
@@ -59,3 +50,19 @@ def _solve(products: Tensor, regular: float) -> Tensor:
     xx, xy, yy, xt, yt = products.split(1, dim=1)
     xx, yy = xx + regular, yy + regular
     return torch.cat([yy * xt - xy * yt, xx * yt - xy * xt], dim=1) / (xx * yy - xy * xy)
+
+
+def shifted(picture: Tensor, by: Tensor) -> Tensor:
+    """`[1, C, H, W]` moved by `by` = (dx, dy) pixels of at most one, with six-tap Lanczos, edges repeated."""
+    taps = torch.arange(-3, 4, device=picture.device, dtype=picture.dtype)
+    channels = picture.shape[1]
+
+    def lanczos(offset: Tensor) -> Tensor:
+        at = taps + offset
+        kernel = torch.where(at.abs() < 3, torch.sinc(at) * torch.sinc(at / 3), torch.zeros_like(at))
+        return kernel / kernel.sum()
+
+    padded = F.pad(picture, (3, 3, 3, 3), mode="replicate")
+    rows = lanczos(by[1]).view(1, 1, 7, 1).expand(channels, -1, -1, -1)
+    columns = lanczos(by[0]).view(1, 1, 1, 7).expand(channels, -1, -1, -1)
+    return F.conv2d(F.conv2d(padded, rows, groups=channels), columns, groups=channels).clamp_(0.0, 1.0)

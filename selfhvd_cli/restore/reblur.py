@@ -9,23 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LENGTHS = (1.0, 2.0, 4.0, 6.0, 8.0)
+from selfhvd_cli.ops.stencil import binomial
+
+LENGTHS = (1.0, 2.0, 4.0, 7.0)
 """Lengths of the tried motion blurs, in pixels of the scale they are tried at."""
 
 SPREADS = (0.6, 1.2)
 """Standard deviations of the tried round blurs, in the same pixels."""
 
-DIRECTIONS = 8
+DIRECTIONS = 6
 """Directions of each motion blur."""
 
-RADIUS = 5
+RADIUS = 4
 """Half the side of the kernels."""
 
 NOISE = 2.0 / 255.0
 """Difference that noise and rounding explain at the coarse scale."""
-
-BLOCK = 5
-"""Side of the neighbourhood over which one blur must explain the input."""
 
 
 def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
@@ -35,7 +34,7 @@ def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
         source, picture: grey `[1, 1, h, w]` in linear light (blur adds light, not code values), at a coarse scale.
 
     Returns:
-        `[1, 1, h, w]` in [0, 1]: 0 where the input is a blurred version of the result (or they are alike up to
+        `[1, 1, h/2, w/2]` in [0, 1]: 0 where the input is a blurred version of the result (or they are alike up to
         noise), 1 where the result shows what the input denies; and the length of the blur that explains the input
         best over all, in pixels of that scale, drawn to 0 the less it explains.
     """
@@ -54,7 +53,8 @@ def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
 
 
 def _around(squares: Tensor) -> Tensor:
-    return F.avg_pool2d(squares, BLOCK, stride=1, padding=BLOCK // 2, count_include_pad=False)
+    """Mean over about six pixels, at every second one: one blur must explain them all."""
+    return binomial(F.avg_pool2d(squares, 2, ceil_mode=True))
 
 
 def lengths() -> list[float]:

@@ -25,15 +25,15 @@ SAME_SCENE = 0.45
 """Correlation at the best shift above which two frames show the same scene.
 
 Over 1 775 pairs of neighbours in 59 phone and test clips, 0.3 % stay below 0.4 and 0.5 alike; over 1 500 pairs from
-different clips, 1.5 % and 0.4 % of those with different contents lie above. Without the band-pass it would be 14 % above 0.5:
-skies and floors look alike.
+different clips, 1.5 % and 0.4 % of those with different contents lie above. Without the band-pass it would be 14 %
+above 0.5: skies and floors look alike.
 """
 
 LOOK = 3
 """Frames on each side of a cut that must all differ from those of the other side."""
 
 FLAT = 0.003
-"""Standard deviation of a band-passed thumbnail below which there is nothing to correlate (black, fog, a covered lens)."""
+"""Standard deviation of a band-passed thumbnail below which there is nothing to correlate (black, a covered lens)."""
 
 FLAT_STEP = 0.1
 """Change of the mean colour that counts as a cut when one of the frames is flat."""

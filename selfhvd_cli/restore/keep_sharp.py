@@ -1,0 +1,161 @@
+"""Keeping sharpness: mixing a result with its input so that the variance of the Laplacian does not fall."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selfhvd_cli.ops.stencil import binomial, fine_band, laplacian
+
+BLOCK = 8
+"""Side in pixels of the blocks in which energies are counted and masks are made."""
+
+LOST = (0.6, 1.2)
+"""Share of the input's grain a block needs to be as sharp as it was, where the input begins to come back and does."""
+
+DETAIL = (2.0, 6.0)
+"""Laplacian energy of a block, in multiples of the quietest blocks', where noise ends and detail is sure."""
+
+QUIET = 0.2
+"""Share of the blocks that count as the quietest: what they show is taken for noise."""
+
+MARGIN = 0.005
+"""Laplacian energy a frame is given beyond what it had, where it is given any: block sums are not exact."""
+
+
+class Detail(NamedTuple):
+    """Laplacian energies of blocks, `[1, 1, h, w]`, from which that of any mix of the pictures follows."""
+
+    source: Tensor
+    """Of the input."""
+
+    cross: Tensor
+    """Input times change."""
+
+    change: Tensor
+    """Of the change."""
+
+    grain_source: Tensor
+    """Input times the input's grain (its finest band)."""
+
+    grain_change: Tensor
+    """Change times grain."""
+
+    grain: Tensor
+    """Of the grain."""
+
+    sharpness: float
+    """Variance of the Laplacian of the whole input, in 8-bit code values."""
+
+    def growth(self, floor: float) -> Tensor:
+        """How many times the energy of each block has grown."""
+        return (self.source + 2.0 * self.cross + self.change) / (self.source + floor)
+
+
+def measure(source: Tensor, picture: Tensor) -> Detail:
+    """Energies of an input and its result, grey `[1, 1, H, W]`."""
+    at_source = laplacian(source)
+    at_change = laplacian(picture).sub_(at_source)
+    at_grain = fine_band(at_source)
+    blocks = [_blocks(field) for field in (at_source, at_change, at_grain)]
+    # Gram matrices of each block's three fields hold all six products.
+    rows, columns = blocks[0].shape[:2]
+    fields = torch.stack([block.reshape(rows * columns, -1) for block in blocks], dim=1)
+    gram = (fields @ fields.mT).view(rows, columns, 9).permute(2, 0, 1).unsqueeze(0) / BLOCK**2
+    source, cross, grain_source, _, change, grain_change, _, _, grain = binomial(gram).split(1, dim=1)
+    return Detail(source, cross, change, grain_source, grain_change, grain, _variance(at_source))
+
+
+def _blocks(field: Tensor) -> Tensor:
+    """`[1, 1, H, W]` as `[rows, columns, BLOCK, BLOCK]`, zeros beyond the edges."""
+    height, width = field.shape[-2:]
+    padded = F.pad(field, (0, -width % BLOCK, 0, -height % BLOCK))[0, 0]
+    return padded.view(padded.shape[0] // BLOCK, BLOCK, -1, BLOCK).transpose(1, 2)
+
+
+def _variance(field: Tensor) -> float:
+    return float(field.var(correction=0)) * 255.0**2
+
+
+class Mix(NamedTuple):
+    """How much of the change and of the input's grain goes into a frame."""
+
+    mask: Tensor | None
+    """Share of the change, `[1, 1, h, w]` in blocks; None: the frame stays the input."""
+
+    added: Tensor | None
+    """Grey picture `[1, 1, H, W]` to add; None: nothing."""
+
+    sharpness: float
+    """Variance of the Laplacian of the mixed frame, in 8-bit code values."""
+
+
+def keep_sharp(source: Tensor, picture: Tensor, trust: Tensor, detail: Detail) -> Mix:
+    """Mix at least as sharp as the input.
+
+    Blocks that came out smoother get the input's grain back, as much of it as the frame needs in all. Where even all
+    of it would not do and more than noise went away, detail was lost, and the input itself comes back.
+
+    Args:
+        source, picture: the input and its result, grey `[1, 1, H, W]`.
+        trust: share of the change that may pass, in blocks.
+        detail: their energies.
+    """
+    quiet = detail.source.flatten().kthvalue(max(1, int(QUIET * detail.source.numel()))).values
+    surely = ramp(detail.source / (quiet + 1e-9), DETAIL)
+    lost = binomial(surely * ramp(_needed_grain(trust, detail), LOST))
+    mask = trust * (1.0 - lost)
+    needed = binomial(_needed_grain(mask, detail).clamp_(0.0, LOST[1]))
+    mixed = torch.lerp(source, picture, enlarged(mask, source))
+    fine: Tensor | None = None
+    for share in (_needed_share(mask, needed, detail), 1.0, 1.5):
+        added: Tensor | None = None
+        if share > 0.0:
+            fine = fine_band(source) if fine is None else fine
+            added = enlarged(needed * share, source).mul_(fine)
+        after = _variance(laplacian(mixed if added is None else mixed + added))
+        if after >= detail.sharpness:
+            return Mix(mask, added, after)
+    return Mix(None, None, detail.sharpness)
+
+
+def _needed_grain(mask: Tensor, detail: Detail) -> Tensor:
+    """How much of the input's grain a block needs to keep its Laplacian energy: 0 where it has grown."""
+    slope = detail.grain_source + mask * detail.grain_change
+    # The positive root of gain + 2 slope g + grain g² = 0.
+    root = (slope.square() - detail.grain * _gain(mask, detail).clamp(max=0.0)).clamp_min(0.0).sqrt()
+    return ((root - slope) / (detail.grain + 1e-12)).clamp(0.0, 4.0)
+
+
+def _gain(mask: Tensor, detail: Detail) -> Tensor:
+    return 2.0 * mask * detail.cross + mask.square() * detail.change
+
+
+def _needed_share(mask: Tensor, needed: Tensor, detail: Detail) -> float:
+    """The smallest share of the blocks' needs with which the frame as a whole loses nothing, 0 to 1."""
+    # All blocks' gain is a quadratic in the share.
+    gain = float(_gain(mask, detail).sum())
+    if gain >= 0.0:
+        return 0.0
+    slope = 2.0 * float((needed * (detail.grain_source + mask * detail.grain_change)).sum())
+    bend = float((needed.square() * detail.grain).sum())
+    missing = MARGIN * float(detail.source.sum()) - gain
+    for step in range(1, 41):
+        if slope * step / 40 + bend * (step / 40) ** 2 >= missing:
+            return step / 40
+    return 1.0
+
+
+def ramp(measured: Tensor, limits: tuple[float, float]) -> Tensor:
+    """0 where a measure is below the first limit, 1 above the second, smooth between."""
+    position = ((measured - limits[0]) / (limits[1] - limits[0])).clamp_(0.0, 1.0)
+    return position * position * (3.0 - 2.0 * position)
+
+
+def enlarged(coarse: Tensor, like: Tensor, factor: int = BLOCK) -> Tensor:
+    """A coarse map at the size of a picture."""
+    height, width = like.shape[-2:]
+    return F.interpolate(coarse, scale_factor=factor, mode="bilinear", align_corners=False)[..., :height, :width]
