@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfhvd_cli.device import Compute
 from selfhvd_cli.flow.estimator import Flow
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.restore.restorer import Convention, Restorer
+from selfhvd_cli.training.approach import Approach
+from selfhvd_cli.training.batches import Batches
+from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.footage import Footage, Shot
+from selfhvd_cli.training.holdout import held_out_probes, withhold
+from selfhvd_cli.training.objective import Objective
+from selfhvd_cli.training.probes import blurry_probes
+from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.sharpness import find_sharp_frames
+from selfhvd_cli.training.trainer import Schedule, Trainer
 
 
 def texture(height: int, width: int, seed: int = 0) -> Tensor:
@@ -48,38 +59,62 @@ def make_shot(frames: Tensor, withheld: tuple[int, ...] = ()) -> Shot:
 class SearchEstimator:
     """Finds one horizontal shift for the whole picture by trying them all."""
 
-    def __init__(self, reach: int = 12) -> None:
+    def __init__(self, reach: int = 9) -> None:
         self.reach = reach
 
     def __call__(self, source: Tensor, target: Tensor) -> Flow:
-        vectors = torch.zeros(len(source), 2, *source.shape[-2:])
         middle = slice(self.reach, source.shape[-1] - self.reach)
-        for row, (one, two) in enumerate(zip(source, target, strict=True)):
-            errors = {
-                shift: float((one[..., middle] - two.roll(-shift, -1)[..., middle]).abs().mean())
-                for shift in range(-self.reach, self.reach + 1)
-            }
-            vectors[row, 0] = min(errors, key=lambda shift: errors[shift])
+        shifts = range(-self.reach, self.reach + 1)
+        one, two = (x.mean(dim=1)[:, ::2] for x in (source, target))
+        errors = torch.stack(
+            [(one[..., middle] - two.roll(-shift, -1)[..., middle]).abs().mean(dim=(1, 2)) for shift in shifts]
+        )
+        vectors = torch.zeros_like(source[:, :2])
+        vectors[:, 0] = (errors.argmin(dim=0) - self.reach).view(-1, 1, 1)
         return Flow(vectors, torch.ones_like(vectors[:, :1]))
 
 
 class TinyNetwork(nn.Module):
-    """Each frame plus a small correction from itself and the mean of the clip."""
+    """Each frame plus a filtered version of it and of the mean of the clip; begins as the identity."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(6, 8, 3, padding=1)
-        self.last = nn.Conv2d(8, 3, 3, padding=1)
+        self.last = nn.Conv2d(6, 3, 9, padding=4)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
         mean = frames.mean(dim=1, keepdim=True).expand_as(frames)
         inputs = torch.cat((frames, mean), dim=2).flatten(0, 1)
-        return frames + self.last(F.leaky_relu(self.first(inputs), 0.1)).view_as(frames)
+        return frames + self.last(inputs - 0.5).view_as(frames)
 
 
 def tiny_restorer(seed: int = 0) -> Restorer:
     """A fresh `TinyNetwork` that begins as the identity."""
     torch.manual_seed(seed)
     return Restorer(TinyNetwork(), Convention())
+
+
+def tiny_trainer(
+    steps: int = 12,
+    *,
+    restorer: Restorer | None = None,
+    check: int = 4,
+    patience: int | None = None,
+    processes: Processes | None = None,
+    **options: Any,
+) -> Trainer:
+    """A trainer of a `TinyNetwork` on a small shaken clip, ready to begin."""
+    config = AdaptConfig(**{"steps": steps, "crop": 64, "sequence": 4, "batch": 2, "warmup": 1, **options})
+    compute = Compute(torch.device("cpu"), torch.float32, "test")
+    frames, _ = shaken_frames()
+    shots = withhold([make_shot(frames)], 2)
+    estimator = SearchEstimator()
+    approach = Approach(estimator, compute.device)
+    network = (restorer or tiny_restorer()).eval()
+    batches = Batches(shots, approach, config, selects_frames=False)
+    known = held_out_probes(shots, network, estimator, approach, config, compute, batches.length, 2)
+    blurry = blurry_probes(shots, 2, batches.length)
+    objective = Objective(estimator, None, config, compute)
+    schedule = Schedule(check, patience)
+    return Trainer(network, "tiny", False, batches, objective, known, blurry, config, schedule, compute, processes)

@@ -1,0 +1,204 @@
+"""Adapting from a clip to weights that deblurring takes; cut off, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import made_clips
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from selfhvd_cli.adapt_network import adapt, adapt_steps
+from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress
+from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.restore.architectures import ARCHITECTURES
+from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.weights.load import read_metadata
+from selfhvd_cli.weights.save import save_state_dict
+
+SHAKE = [0.0, 1.5, 2.0, 1.5] * 6
+SIZES: dict[str, Any] = {"crop": 64, "sequence": 4, "batch": 1, "targets": 1}
+SMALL: dict[str, Any] = {
+    "flow": "dis", "perceptual": "none", "device": "cpu", "precision": "fp32", "patience": None, **SIZES
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = made_clips.shaken(SHAKE, width=80, height=64)
+    return made_clips.write_folder(tmp_path_factory.mktemp("clip") / "frames", frames)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the embedded network that have not learned anything yet."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("base") / "base.safetensors"
+    save_state_dict(path, ARCHITECTURES["lite"].build().state_dict(), {"architecture": "lite"})
+    return path
+
+
+def test_a_clip_becomes_weights_with_their_history(clip: Path, base: Path, tmp_path: Path) -> None:
+    target = tmp_path / "own.safetensors"
+    seen: list[AdaptProgress] = []
+    report = adapt(clip, target, init=str(base), steps=4, on_progress=seen.append, **SMALL)
+    assert report.weights == target
+    assert report.steps == 4
+    assert report.ended == "steps"
+    assert report.after.score >= report.before.score
+    assert load_restorer("lite", str(target), target, torch.device("cpu")).restorer is not None
+    told = read_metadata(target)
+    assert told["architecture"] == "lite"
+    assert told["base"] == str(base)
+    assert json.loads(told["config"])["steps"] == 4
+    assert json.loads(told["clips"])[0]["frames"] == len(SHAKE)
+    assert json.loads(told["figures"])["steps"] == 4
+    lines = [json.loads(line) for line in report.log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert "held_out" in lines[-1]
+    assert report.pictures.read_bytes().startswith(b"\x89PNG")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["own.log.jsonl", "own.png", "own.safetensors"]
+    assert [step.step.step for step in seen if step.step is not None] == [1, 2, 3, 4]
+    with pytest.raises(UsageFault, match="--overwrite"):
+        adapt(clip, target, init=str(base), steps=4, **SMALL)
+
+
+def test_weights_that_do_not_improve_are_the_bases(clip: Path, base: Path, tmp_path: Path) -> None:
+    report = adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=3, rate=1.0, average=0.0,
+                   clip_gradient=1e6, **SMALL)  # fmt: skip
+    assert not report.improved
+    assert report.after == report.before
+    kept, given = load_file(report.weights), load_file(base)
+    assert all(torch.equal(kept[key], given[key].float()) for key in given)
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from selfhvd_cli.adapt_network import adapt_steps
+from selfhvd_cli.adaptation.job import AdaptJob
+clip, base, target, options = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), json.loads(sys.argv[4])
+job = AdaptJob((clip,), target, init=base, flow="dis", perceptual="none", options=options, patience=None,
+               device="cpu", precision="fp32", checkpoint_every=2, check_every=3)
+for progress in adapt_steps(job):
+    if progress.step is not None:
+        print(progress.step.step, flush=True)
+"""
+
+
+def test_killed_and_resumed_it_ends_with_the_same_weights(clip: Path, base: Path, tmp_path: Path) -> None:
+    options = json.dumps({**SIZES, "steps": 8})
+    whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+
+    def start(target: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", KILLED, str(clip), str(base), str(target), options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    run = start(whole)
+    assert run.wait(300) == 0
+    # The first checkpoint is of step 2; the second kill falls between two of them.
+    for last in (3, 5):
+        run = start(cut)
+        assert run.stdout is not None
+        for line in run.stdout:
+            if int(line) >= last:
+                os.kill(run.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+                break
+        run.wait(60)
+        assert not cut.exists()
+        assert cut.with_name(cut.name + ".checkpoint").exists()
+    run = start(cut)
+    assert run.stdout is not None
+    steps = [int(line) for line in run.stdout]
+    assert run.wait(300) == 0
+    assert steps[0] > 1
+    one, two = load_file(whole), load_file(cut)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    logs = [[json.loads(line)["step"] for line in each.with_suffix(".log.jsonl").open()] for each in (whole, cut)]
+    assert logs[0] == logs[1] == list(range(1, 9))
+
+
+def test_given_up_between_steps_it_keeps_a_checkpoint_that_other_options_do_not_touch(
+    clip: Path, base: Path, tmp_path: Path
+) -> None:
+    def job(**options: int) -> AdaptJob:
+        return AdaptJob((clip,), tmp_path / "w.safetensors", init=str(base), flow="dis", perceptual="none",
+                        options={**SIZES, "steps": 6, **options}, device="cpu", precision="fp32")  # fmt: skip
+
+    steps = adapt_steps(job())
+    for progress in steps:
+        if progress.step is not None and progress.step.step == 1:
+            break
+    steps.close()
+    assert job().checkpoint.exists()
+    assert not job().weights.exists()
+    with pytest.raises(UsageFault, match="other clips or options"):
+        list(adapt_steps(job(seed=5)))
+    going_on = next(p.step for p in adapt_steps(job()) if p.step is not None)
+    assert going_on.step == 2
+
+
+def test_time_is_kept(clip: Path, base: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    report = adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=100_000, minutes=0.001, **SMALL)
+    assert report.ended == "minutes"
+    assert report.steps < 100
+    assert time.monotonic() - began < 120
+    assert report.weights.exists()
+
+
+def refused(frames: list[Any], folder: Path, **options: Any) -> str:
+    clip = made_clips.write_folder(folder / "frames", frames)
+    with pytest.raises(InputFault) as fault:
+        adapt(clip, folder / "w.safetensors", init="scratch", steps=2, **{**SMALL, **options})
+    assert not (folder / "w.safetensors").exists()
+    return fault.value.message
+
+
+def test_clips_without_anything_to_learn_are_refused_with_the_reason(tmp_path: Path) -> None:
+    even = made_clips.shaken([0.0] * 12, width=80, height=64)
+    assert "equally sharp" in refused(even, tmp_path / "sharp")
+    blurry = made_clips.shaken([2.0] * 12, width=80, height=64)
+    assert "equally sharp" in refused(blurry, tmp_path / "blurry")
+    assert "equally sharp" in refused([even[0]] * 12, tmp_path / "still")
+    assert "2 frames" in refused(even[:2], tmp_path / "two")
+    black = [even[0] * 0] * 12
+    assert "black" in refused(black, tmp_path / "black")
+    small = made_clips.shaken(SHAKE, width=48, height=48)
+    assert "48x48" in refused(small, tmp_path / "small")
+    few = made_clips.shaken([0.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.0], width=80, height=64)
+    message = refused(few, tmp_path / "few")
+    assert "2 sharp frames found, adaptation needs 5" in message
+    assert "selfhvd deblur" in message
+
+
+def test_a_clip_of_cuts_is_refused_or_learned_from_shot_by_shot(base: Path, tmp_path: Path) -> None:
+    cuts = [made_clips.shaken([0.0], width=80, height=64, seed=seed)[0] for seed in range(8) for _ in range(2)]
+    assert "cut into" in refused(cuts, tmp_path / "cuts")
+    shots = [frame for seed in (0, 7) for frame in made_clips.shaken(SHAKE[:12], width=80, height=64, seed=seed)]
+    clip = made_clips.write_folder(tmp_path / "shots", shots)
+    report = adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=2, **SMALL)
+    assert report.clips[0].scenes == 2
+
+
+def test_missing_clips_and_wrong_names_are_told_at_once(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match="no such file"):
+        adapt(tmp_path / "none.mp4", tmp_path / "w.safetensors")
+    with pytest.raises(UsageFault, match="safetensors"):
+        adapt(clip, tmp_path / "w.pth")
+    with pytest.raises(UsageFault, match="loss_of_faith"):
+        adapt(clip, tmp_path / "w.safetensors", loss_of_faith=1)
+    with pytest.raises(UsageFault, match="bf16 or fp32"):
+        adapt(clip, tmp_path / "w.safetensors", precision="fp16")
+    with pytest.raises(UsageFault, match="multiple of 8"):
+        adapt(clip, tmp_path / "w.safetensors", init="scratch", crop=70)

@@ -1,0 +1,147 @@
+"""The training learns, goes on where it stopped, and never hands out something worse than it began with."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from training_stand_ins import tiny_restorer, tiny_trainer
+
+from selfhvd_cli.training.trainer import StepReport, Trainer
+
+
+def run(trainer: Trainer, steps: int | None = None) -> list[StepReport]:
+    """The reports of some steps, or of all."""
+    reports = []
+    for report in trainer.steps():
+        reports.append(report)
+        if len(reports) == steps:
+            break
+    return reports
+
+
+def same(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def test_it_learns_from_nothing_but_the_clip() -> None:
+    trainer = tiny_trainer(40, rate=3e-3, check=10, average=0.9)
+    reports = run(trainer)
+    assert [report.step for report in reports] == list(range(1, 41))
+    assert {report.stage for report in reports} == {1, 2}
+    assert reports[0].losses.keys() == {"rec", "taught", "gradient"}
+    assert reports[-1].losses.keys() == {"sevd", "sc", "from label", "gradient"}
+    assert trainer.best.score > trainer.base.score + 0.1
+    assert trainer.best_step > 0
+
+
+@pytest.mark.parametrize("cut", [1, 5, 6, 9])
+def test_a_resumed_run_ends_with_the_same_weights(cut: int) -> None:
+    whole = tiny_trainer()
+    run(whole)
+    first = tiny_trainer()
+    run(first, cut)
+    second = tiny_trainer(restorer=tiny_restorer())
+    second.resume(through_a_file(first.state()))
+    assert second.step == cut
+    run(second)
+    assert same(whole.average.values, second.average.values)
+    assert same(whole.best_values, second.best_values)
+    assert (whole.best, whole.best_step) == (second.best, second.best_step)
+
+
+def test_a_training_that_does_harm_hands_out_the_base() -> None:
+    trainer = tiny_trainer(16, rate=0.5, clip_gradient=1e9, average=0.0)
+    base = {key: value.clone() for key, value in trainer.restorer.network.state_dict().items()}
+    run(trainer)
+    assert trainer.best_step == 0
+    assert same(trainer.best_values, {key: value.float() for key, value in base.items()})
+    assert not same(trainer.average.values, base)
+
+
+def test_it_stops_where_the_score_stalls() -> None:
+    trainer = tiny_trainer(40, rate=0.5, clip_gradient=1e9, average=0.0, check=2, patience=3)
+    reports = run(trainer)
+    # Stage 2 gets its turn first: 40 % of 40 steps.
+    assert 16 < len(reports) <= 20
+
+
+def test_no_numbers_end_it_before_they_reach_the_weights() -> None:
+    trainer = tiny_trainer(8)
+    run(trainer, 3)
+    kept = {key: value.clone() for key, value in trainer.average.values.items()}
+    with torch.no_grad():
+        trainer.restorer.network.last.bias[0] = float("nan")
+    reports = run(trainer)
+    assert [report.failed for report in reports] == [True]
+    assert trainer.step == 3
+    assert same(trainer.average.values, kept)
+    assert all(torch.isfinite(value).all() for value in trainer.best_values.values())
+
+
+@pytest.mark.parametrize("switch", ["sevd", "scscm", "rscr"])
+def test_every_switch_changes_stage_two(switch: str) -> None:
+    on, off = tiny_trainer(6, first_stage=0.0), tiny_trainer(6, first_stage=0.0, **{switch: False})
+    names = run(off)[-1].losses.keys()
+    run(on)
+    assert not same(on.average.values, off.average.values)
+    assert ("sc" in names) == (switch != "scscm")
+    assert ("sevd" in names) == (switch != "sevd")
+
+
+def test_the_earlier_network_holds_the_output_in_place() -> None:
+    free = tiny_trainer(30, first_stage=0.0, rate=2e-2, scscm=False, refreshes=0)
+    held = tiny_trainer(30, first_stage=0.0, rate=2e-2, consistency_weight=20.0, refreshes=0)
+    for trainer in (free, held):
+        run(trainer)
+
+    def moved(trainer: Trainer) -> float:
+        base = trainer.base_values
+        return sum(float((value - base[key]).square().sum()) for key, value in trainer.average.values.items())
+
+    assert moved(held) < 0.5 * moved(free)
+
+
+TOGETHER = """
+import sys, torch, torch.distributed as distributed
+sys.path.insert(0, sys.argv[1])
+from training_stand_ins import tiny_trainer
+from selfhvd_cli.training.processes import Processes
+distributed.init_process_group("gloo")
+trainer = tiny_trainer(8, processes=Processes(distributed.get_rank(), distributed.get_world_size()))
+losses = [report.losses for report in trainer.steps()]
+if distributed.get_rank() == 0:
+    torch.save({"losses": losses, "values": trainer.average.values}, sys.argv[2])
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_learn_like_one_with_the_whole_batch(tmp_path: Path) -> None:
+    script, result = tmp_path / "together.py", tmp_path / "result.pt"
+    script.write_text(TOGETHER, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    folder = str(Path(__file__).parent)
+    done = subprocess.run([*command, str(script), folder, str(result)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    together = torch.load(result, weights_only=True)
+    alone = tiny_trainer(8)
+    losses = [report.losses for report in run(alone)]
+    for one, two in zip(losses, together["losses"], strict=True):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
+    for key, value in alone.average.values.items():
+        assert torch.allclose(value, together["values"][key], atol=1e-5)
