@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 
@@ -16,6 +17,9 @@ from selfhvd_cli.restore.restorer import Restorer
 PROBE_SIDE = 256
 """Side of the picture that is tried: large enough that the fixed costs of a call do not count."""
 
+PROBE_FRAMES = 8
+"""Frames that are tried at most: what a frame costs hardly depends on how many there are."""
+
 
 def seconds_a_frame(
     restorer: Restorer, row: Architecture, plan: Plan, compute: Compute, height: int, width: int
@@ -26,18 +30,21 @@ def seconds_a_frame(
         restorer: on `compute.device`, in eval mode.
         height, width: of the frames, in pixels.
     """
+    side = (min(PROBE_SIDE, height), min(PROBE_SIDE, width))
+    count = min(PROBE_FRAMES, plan.window)
+    kept = max(1, count // 2) if row.selects_frames else count
+    keep = slice((count - kept) // 2, (count - kept) // 2 + kept)
     # Noise, for on a blank picture a network that looks for motion may have less to do.
     generator = torch.Generator().manual_seed(0)
-    side = (min(PROBE_SIDE, height), min(PROBE_SIDE, width))
-    frames = list((torch.rand(plan.window, 3, *side, generator=generator) * STEPS).to(torch.int16))
-    wanted = plan.window - plan.overlap if row.selects_frames else plan.window
-    keep = slice(plan.overlap // 2, plan.overlap // 2 + wanted) if row.selects_frames else slice(0, wanted)
-    engine = Engine(restorer, plan, compute)
+    frames = list((torch.rand(count, 3, *side, generator=generator) * STEPS).to(torch.int16))
+    engine = Engine(restorer, replace(plan, window=count, overlap=min(plan.overlap, count - 1)), compute)
     engine.restore(frames, keep)  # the first call pays for allocation and the choice of kernels
     started = time.perf_counter()
     engine.restore(frames, keep)
-    taken = time.perf_counter() - started
-    return taken / (plan.window - plan.overlap) * _pixels(plan, height, width) / (side[0] * side[1])
+    each = (time.perf_counter() - started) / kept
+    # A network that selects computes every frame once; the others compute the overlaps of windows twice.
+    repeated = 1.0 if row.selects_frames else plan.window / (plan.window - plan.overlap)
+    return each * repeated * _pixels(plan, height, width) / (side[0] * side[1])
 
 
 def _pixels(plan: Plan, height: int, width: int) -> float:
