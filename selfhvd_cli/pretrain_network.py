@@ -55,7 +55,7 @@ class PretrainConfig:
     reuse: int = 4
     """Times each rendered window is trained on, on average."""
 
-    cascade: float = 0.5
+    cascade: float = 0.7
     """Share of the steps whose targets were restored at half their size first, as they are in use."""
 
     seed: int = 0
@@ -186,7 +186,7 @@ def _cascade(network: Lite, target: Tensor, sources: Tensor) -> tuple[Restoratio
     half = network.half(target, sources)
     seen = with_change(target, F.avg_pool2d(target, 2), half.frames.detach())
     start = Alignment(*(part.detach() for part in half.alignments[-1]))
-    return half, network.restore(seen, sources, start)
+    return half, network.restore(seen, sources, start, target)
 
 
 @dataclass
@@ -245,8 +245,8 @@ class _State:
         picture = picture_loss(result.frames, sharp)
         flow = flow_loss(result.alignments, flows.flatten(0, 1))
         if half is not None:
-            picture = picture + 0.5 * picture_loss(half.frames, F.avg_pool2d(sharp, 2))
-            flow = flow + 0.5 * flow_loss(half.alignments, flows.flatten(0, 1))
+            picture = picture + picture_loss(half.frames, F.avg_pool2d(sharp, 2))
+            flow = flow + flow_loss(half.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)

@@ -20,11 +20,18 @@ from torch import Tensor, nn
 
 from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.sharpness import sharpness
-from selfhvd_cli.ops.source_frames import choose_sources
+from selfhvd_cli.ops.source_frames import REACH, choose_sources
 from selfhvd_cli.ops.warp import warp
 
 SMALLEST_SCALE = 180
 """Short side in pixels down to which a frame is halved; a blur of 30 pixels in 1080p is one of 5 there."""
+
+
+SHARP_SHARE = 0.9
+"""Of the sharpest frame's score: a frame that has as much has no long blur, and needs no smaller scale."""
+
+CERTAIN = -6.0
+"""Smallest log scale: an endpoint error of a hundredth of a pixel of the full frame."""
 
 
 class Alignment(NamedTuple):
@@ -116,7 +123,7 @@ class FlowLevel(nn.Module):
             x = F.leaky_relu(layer(x), 0.1)
         change = self.last(x).float()
         flow = start.flow + self.gain * shift + change[:, :2]
-        return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(-6.0, 4.0))
+        return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(CERTAIN, 4.0))
 
     def _search(self, anchor: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
         """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
@@ -129,8 +136,7 @@ class FlowLevel(nn.Module):
 class _Pyramid:
     """A clip at several sizes, each frame made when it is first needed, and the sources' features."""
 
-    def __init__(self, clip: Tensor, halvings: int) -> None:
-        self.halvings = halvings
+    def __init__(self, clip: Tensor) -> None:
         self.features: dict[tuple[int, int], list[Tensor]] = {}
         self._frames: dict[tuple[int, int], Tensor] = {}
         self._clip = clip
@@ -189,21 +195,28 @@ class Lite(nn.Module):
         outputs = []
         for clip in frames:
             scores = sharpness(F.avg_pool2d(clip.detach(), 2)).tolist()
-            pyramid = _Pyramid(clip, self.scales(*clip.shape[-2:]))
+            pyramid = _Pyramid(clip)
+            halvings = self.scales(*clip.shape[-2:])
             for target in wanted:
-                outputs.append(self._cascade(pyramid, target, choose_sources(scores, target, self.sources)))
+                sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
+                needed = 0 if scores[target] >= SHARP_SHARE * sharpest else halvings
+                outputs.append(self._cascade(pyramid, target, choose_sources(scores, target, self.sources), needed))
         return torch.cat(outputs).unflatten(0, (frames.shape[0], len(wanted)))
 
-    def restore(self, target: Tensor, sources: Tensor, start: Alignment | None = None) -> Restoration:
+    def restore(
+        self, target: Tensor, sources: Tensor, start: Alignment | None = None, recorded: Tensor | None = None
+    ) -> Restoration:
         """Restore `target` `[B, 3, H, W]` with chosen `sources` `[B, K, 3, H, W]` at this one scale.
 
-        `start`, the last alignment of `half`, replaces the search for the flow at the coarse levels.
+        Args:
+            start: the last alignment of `half`; it replaces the search for the flow at the coarse levels.
+            recorded: where `target` was restored at half its size already, the frame as it was, `[B, 3, H, W]`.
         """
         levels = self.levels(*target.shape[-2:]) if start is None else 2
         everything = self.encoder(torch.cat((target, sources.flatten(0, 1))), levels)
         batch = target.shape[0]
         here, there = [f[:batch] for f in everything], [f[batch:] for f in everything]
-        return self._restore(target, sources, here, there, start)
+        return self._restore(target, sources, here, there, start, recorded)
 
     def half(self, target: Tensor, sources: Tensor) -> Restoration:
         """`restore` of the same pictures at half their size."""
@@ -229,12 +242,12 @@ class Lite(nn.Module):
             halvings += 1
         return halvings
 
-    def _cascade(self, pyramid: _Pyramid, target: int, chosen: tuple[int, ...]) -> Tensor:
-        """Frame `target` `[1, 3, H, W]`, restored from the smallest scale up."""
+    def _cascade(self, pyramid: _Pyramid, target: int, chosen: tuple[int, ...], halvings: int) -> Tensor:
+        """Frame `target` `[1, 3, H, W]`, restored from the scale of `halvings` up."""
         change: Tensor | None = None
         before: Tensor | None = None
         start: Alignment | None = None
-        for scale in reversed(range(pyramid.halvings + 1)):
+        for scale in reversed(range(halvings + 1)):
             frame = pyramid.frame(target, scale)
             seen = frame if change is None or before is None else with_change(frame, before, change)
             height, width = frame.shape[-2:]
@@ -243,7 +256,8 @@ class Lite(nn.Module):
             around = [self._features(pyramid, j, scale, levels) for j in chosen]
             there = [torch.cat(level) for level in zip(*around, strict=True)]
             sources = torch.cat([_padded(pyramid.frame(j, scale)) for j in chosen]).unsqueeze(0)
-            result = self._restore(padded, sources, self.encoder(padded, levels), there, start)
+            recorded = None if change is None else _padded(frame)
+            result = self._restore(padded, sources, self.encoder(padded, levels), there, start, recorded)
             change, before, start = result.frames[..., :height, :width], frame, result.alignments[-1]
         assert change is not None
         return change
@@ -277,6 +291,7 @@ class Lite(nn.Module):
         target_features: list[Tensor],
         source_features: list[Tensor],
         start: Alignment | None,
+        recorded: Tensor | None,
     ) -> Restoration:
         batch, count = sources.shape[:2]
         height, width = target.shape[-2:]
@@ -284,11 +299,17 @@ class Lite(nn.Module):
         final = alignments[-1]
         flow = 4.0 * F.interpolate(final.flow, size=(height, width), mode="bilinear", align_corners=False)
         aligned = warp(sources.flatten(0, 1), flow)
+        log_scale, inside = final.log_scale, _inside(final.flow)
+        if recorded is not None:
+            # The frame as it was is one more source, certainly aligned: what the smaller scale spoilt can be undone.
+            aligned = _beside(aligned, recorded, count)
+            log_scale = _beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
+            inside = _beside(inside, torch.ones_like(inside[:batch]), count)
+            count += 1
         here = F.pixel_unshuffle(target - 0.5, 4)
         there = F.pixel_unshuffle(aligned - 0.5, 4)
         error = there - here.repeat_interleave(count, 0)
-        inside = _inside(final.flow)
-        inputs = torch.cat((there, error, final.log_scale, inside), dim=1)
+        inputs = torch.cat((there, error, log_scale, inside), dim=1)
         guide = self.embed_target(here.contiguous(memory_format=torch.channels_last)).repeat_interleave(count, 0)
         embedded = self.embed_source(inputs.contiguous(memory_format=torch.channels_last))
         embedded = F.leaky_relu(embedded + guide, 0.1)
@@ -356,6 +377,11 @@ def _padded(frame: Tensor) -> Tensor:
     height, width = frame.shape[-2:]
     down, right = max(64, -(-height // 8) * 8) - height, max(64, -(-width // 8) * 8) - width
     return F.pad(frame, (0, right, 0, down), mode="replicate") if down or right else frame
+
+
+def _beside(several: Tensor, one: Tensor, count: int) -> Tensor:
+    """`[B·count, …]` and `[B, …]` as `[B·(count + 1), …]`."""
+    return torch.cat((several.unflatten(0, (-1, count)), one.unsqueeze(1)), dim=1).flatten(0, 1)
 
 
 def _inside(flow: Tensor) -> Tensor:
