@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,7 +23,7 @@ from selfhvd_cli.errors import INTERRUPTED, DiskFault, MemoryFault, SelfHVDError
 def exit_code_of(run: Callable[[], Any], console: Console) -> int:
     """Run a command to its end; say what went wrong, if anything did, and give the exit code."""
     try:
-        with _termination_as_interrupt():
+        with _termination_as_interrupt(), _side_remarks(console):
             outcome = run()
         # Outside standalone mode click returns the code of `ctx.exit(code)` in place of the command's value.
         code = outcome if isinstance(outcome, int) else 0
@@ -81,6 +83,30 @@ def _report_unexpected(fault: Exception, console: Console) -> int:
         advice = "This is a defect: run again with -vv and report what it shows, with the output of selfhvd doctor."
     console.fail(f"{type(fault).__name__}: {fault}. {advice}", 1)
     return 1
+
+
+@contextmanager
+def _side_remarks(console: Console) -> Iterator[None]:
+    """Show what layers log and libraries warn of as details, instead of as they please."""
+
+    class Relay(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.detail(self.format(record))
+
+    def show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        console.detail(f"{category.__name__}: {message}")
+
+    logger, relay = logging.getLogger("selfhvd_cli"), Relay()
+    level = logger.level
+    logger.addHandler(relay)
+    logger.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning  # type: ignore[assignment]
+            yield
+    finally:
+        logger.removeHandler(relay)
+        logger.setLevel(level)
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 
 import click
@@ -150,6 +152,17 @@ def test_with_json_the_fault_is_data_on_stdout() -> None:
 
 def test_ctx_exit_keeps_its_code() -> None:
     assert run_raising(lambda: click.get_current_context().exit(3)).exit_code == 3
+
+
+def test_logs_and_warnings_are_details() -> None:
+    def remark() -> None:
+        logging.getLogger("selfhvd_cli.video.reader").info("a damaged packet")
+        warnings.warn("deprecated somewhere", UserWarning, stacklevel=1)
+
+    assert run_raising(remark).stderr == ""
+    detailed = run_raising(remark, "-v").stderr
+    assert "a damaged packet" in detailed
+    assert "UserWarning: deprecated somewhere" in detailed
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of another kind")
