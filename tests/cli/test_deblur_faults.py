@@ -172,10 +172,13 @@ def test_words_of_a_run_begin_with_the_device_and_end_with_the_file(
 
 
 SLOW_RUN = """
-import sys, time
+import signal, sys, time
 import pytest, tiny_clips
 from pathlib import Path
 from selfhvd_cli.cli import selfhvd
+
+# A shell that runs the tests in the background has its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Slow(tiny_clips.Sharpen):
     def forward(self, frames):
