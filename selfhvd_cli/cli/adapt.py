@@ -60,6 +60,8 @@ method_options = add_options(
     option("--segment", type=click.IntRange(min=1), help="Frames of a segment when sharp frames are chosen (20)."),
     option("--masks", type=click.Choice(["none", "occlusion", "uncertainty", "both"]),
            help="Masks of the aligned labels (both)."),
+    option("--reblurred", type=click.FloatRange(0, 1),
+           help="Share of crops that show a sharp frame under borrowed blur; not in the paper (0)."),
     option("--refreshes", type=click.IntRange(min=0), help="Times SCSCM's earlier network may be renewed (2)."),
     option("--no-sevd", is_flag=True, help="Stage 2 without self-enhancement."),
     option("--no-rscr", is_flag=True, help="SEVD without removing sharp frames."),
@@ -108,7 +110,7 @@ def make_job(clips: Sequence[Path], output: Path | None, settings: dict[str, Any
     switches = {name: False for name in ("sevd", "rscr", "sis", "scscm") if settings.pop(f"no_{name}")}
     if "sevd" in switches and len(switches.keys() & {"rscr", "sis"}):
         raise UsageFault("--no-rscr and --no-sis are parts of SEVD; without it (--no-sevd) they mean nothing.")
-    names = ("steps", "crop", "sequence", "batch", "rate", "segment", "masks", "refreshes", "seed")
+    names = ("steps", "crop", "sequence", "batch", "rate", "segment", "masks", "refreshes", "reblurred", "seed")
     given = {name: settings.pop(name) for name in names}
     options = {name: value for name, value in given.items() if value is not None} | switches
     patience = settings.pop("patience") or None

@@ -13,6 +13,7 @@ from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.enhance import remove_sharp_clues
 from selfhvd_cli.training.footage import Shot
+from selfhvd_cli.training.reblur import blurry_moments, reblur_like
 
 SHARP_SHARE = 0.15
 """Share of crops that are centred on a sharp frame, which is its own label: they teach to leave such frames alone."""
@@ -90,7 +91,8 @@ class Batches:
     def _item(self, step: int, number: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], slice]:
         rng = np.random.default_rng((self.config.seed, step, number))
         shot = self.shots[int(rng.choice(len(self.shots), p=self.weights))]
-        target = self._target(shot, rng)
+        reblurred = rng.random() < self.config.reblurred
+        target = self._target(shot, rng, reblurred)
         first = int(np.clip(target - rng.integers(self.length), 0, len(shot) - self.length))
         if self.count < self.length:
             first = int(np.clip(target - self.length // 2, 0, len(shot) - self.length))
@@ -101,17 +103,22 @@ class Batches:
         wanted = range(first + keep.start, first + keep.stop)
         near = [self.approach.crop_near(shot, frame, shot.label_of(frame), top, left, self.side) for frame in wanted]
         labels = torch.stack(near)
+        if reblurred:
+            moments = blurry_moments(shot)
+            moment = moments[int(rng.integers(len(moments)))]
+            frames[target - first] = reblur_like(frames[target - first], shot, target, moment, self.approach)
         own = torch.tensor([shot.label_of(frame) == frame for frame in wanted])
         taught = torch.tensor([frame not in shot.withheld for frame in wanted])
         chosen = set(shot.sharp.indices)
-        is_sharp = [first + i in chosen for i in range(self.length)]
+        is_sharp = [first + i in chosen and not (reblurred and first + i == target) for i in range(self.length)]
         reduced = torch.tensor(remove_sharp_clues(is_sharp, rng))
         turn = int(rng.integers(8))
         return (turned(frames, turn), turned(labels, turn), own, taught, reduced), keep
 
-    def _target(self, shot: Shot, rng: np.random.Generator) -> int:
+    def _target(self, shot: Shot, rng: np.random.Generator, reblurred: bool) -> int:
         blurry, teachers = shot.blurry, shot.teachers
-        pool = teachers if not blurry or rng.random() < SHARP_SHARE else blurry
+        sharp = rng.random() < SHARP_SHARE
+        pool = teachers if not blurry or sharp or reblurred else blurry
         return int(pool[int(rng.integers(len(pool)))])
 
     def _place(self, shot: Shot, target: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -77,6 +77,10 @@ class AdaptConfig:
     aligned_below: float = 0.25
     """Mean displacement in pixels up to which output and input count as aligned, for such a replacement."""
 
+    reblurred: float = 0.0
+    """Share of crops that show a sharp frame under the blur of another moment, with itself as exact label (not in
+    the paper, which learns from real blur only)."""
+
     perceptual_weight: float = 1.0
     """Weight of L_per, where VGG-19 is at hand (paper: 1)."""
 
@@ -99,6 +103,8 @@ class AdaptConfig:
             raise UsageFault(f"--sequence {self.sequence}: the network needs at least 2 frames to learn from others.")
         if not 0.0 <= self.first_stage <= 1.0:
             raise UsageFault(f"--first-stage {self.first_stage}: choose a share from 0 to 1.")
+        if not 0.0 <= self.reblurred <= 1.0:
+            raise UsageFault(f"--reblurred {self.reblurred}: choose a share from 0 to 1.")
         if not self.rate > 0:
             raise UsageFault(f"--rate {self.rate}: must be above 0.")
         if self.refreshes < 0:

@@ -16,7 +16,7 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.footage import Shot
 from selfhvd_cli.training.pairs import align_labels
 from selfhvd_cli.training.probes import Probe, cut, look, restore_probe, spread
-from selfhvd_cli.training.reblur import reblur_as_much
+from selfhvd_cli.training.reblur import blurry_moments, reblur_like
 
 FEWEST = 4
 """Sharp frames above the threshold that a shot must have before one is withheld."""
@@ -122,14 +122,9 @@ def held_out_probes(
 def _reblurred(shot: Shot, frame: int, approach: Approach, length: int) -> Probe:
     """The probe of a sharp frame that was given the blur of a blurry one of its shot."""
     plain = cut(shot, frame, length, f"frame {frame} re-blurred")
-    moments = [index for index in shot.blurry if 0 < index < len(shot) - 1] or [min(max(frame, 1), len(shot) - 2)]
-    moment = sorted(moments, key=lambda index: shot.sharp.scores[index])[len(moments) // 2]
-    scores = shot.sharp.scores
-    ratio = min(1.0, scores[moment] / max(scores[frame], 1e-9))
-    before = approach.field(shot, moment, max(moment - 1, 0))
-    after = approach.field(shot, moment, min(moment + 1, len(shot) - 1))
+    moments = blurry_moments(shot)
     frames = plain.frames.clone()
-    frames[plain.place] = reblur_as_much(plain.input, before, after, ratio)
+    frames[plain.place] = reblur_like(plain.input, shot, frame, moments[len(moments) // 2], approach)
     return replace(plain, frames=frames, truth=plain.input.clone())
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.warp import warp
+from selfhvd_cli.training.approach import Approach
+from selfhvd_cli.training.footage import Shot
 
 GAMMA = 2.2
 """Blur adds light, so it is done in linear light."""
@@ -63,6 +65,26 @@ def reblur_as_much(picture: Tensor, before: Tensor, after: Tensor, ratio: float)
         else:
             high = middle
     return blurred
+
+
+def blurry_moments(shot: Shot) -> list[int]:
+    """The frames of a shot whose shake can be borrowed, least blurred last; one at least."""
+    inner = [index for index in shot.blurry if 0 < index < len(shot) - 1] or [len(shot) // 2]
+    return sorted(inner, key=lambda index: shot.sharp.scores[index])
+
+
+def reblur_like(crop: Tensor, shot: Shot, frame: int, moment: int, approach: Approach) -> Tensor:
+    """A crop of a sharp frame with the shake of another moment, as soft as that moment is beside the frame.
+
+    Args:
+        crop: `[3, h, w]`, RGB in [0, 1].
+        frame: the sharp frame.
+        moment: the blurry one.
+    """
+    scores = shot.sharp.scores
+    before = approach.field(shot, moment, max(moment - 1, 0))
+    after = approach.field(shot, moment, min(moment + 1, len(shot) - 1))
+    return reblur_as_much(crop, before, after, min(1.0, scores[moment] / max(scores[frame], 1e-9)))
 
 
 def _stretch(field: Tensor, size: tuple[int, int]) -> Tensor:

@@ -9,7 +9,7 @@ from selfhvd_cli.training.approach import Approach
 
 
 def test_a_far_label_shows_the_same_part_of_the_scene() -> None:
-    frames, sharp = shaken_frames(step=5)
+    _, sharp = shaken_frames(step=5)
     shot = make_shot(sharp)
     approach = Approach(SearchEstimator(reach=24), torch.device("cpu"))
     # Four frames later the scene has moved 20 columns to the left.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from training_stand_ins import SearchEstimator, make_shot, shaken_frames
 
+from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.batches import Batches, turned
 from selfhvd_cli.training.config import AdaptConfig
@@ -70,3 +71,15 @@ def test_a_short_clip_gives_short_sequences_and_a_small_one_small_crops() -> Non
     batches = drawn_from(make_shot(frames), batch=1)
     assert batches.draw(0).frames.shape == (1, 5, 3, 64, 64)
     assert len({tuple(turned(torch.arange(4.0).view(2, 2), turn).flatten().tolist()) for turn in range(8)}) == 8
+
+
+def test_a_reblurred_frame_has_itself_as_exact_label() -> None:
+    frames, _ = shaken_frames()
+    batches = drawn_from(make_shot(frames), selects_frames=True, targets=1, reblurred=1)
+    for step in range(4):
+        batch = batches.draw(step)
+        assert batch.own.all()
+        for target, label in zip(batch.targets[:, 0], batch.labels[:, 0], strict=True):
+            soft, sharp = sharpness(torch.stack((target, label))).tolist()
+            assert soft < 0.8 * sharp
+            assert (target - label).abs().mean() < 0.1

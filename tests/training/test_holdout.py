@@ -66,7 +66,8 @@ def test_the_truth_scores_best() -> None:
                     restored[0, probe.place] = torch.lerp(probe.input, probe.truth, self.share)
             return restored
 
-    scores = [standing(Restorer(Oracle(share), Convention()), known, blurry, COMPUTE).score for share in (0, 0.5, 0.9)]
+    networks = [Restorer(Oracle(share), Convention()) for share in (0, 0.5, 0.9)]
+    scores = [standing(network, known, blurry, COMPUTE).score for network in networks]
     assert scores == sorted(scores)
     assert scores[2] > scores[0] + 5
 
