@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
+from selfhvd_cli.ops.unshuffle import for_convolution, unshuffle
 from selfhvd_cli.ops.warp import warp
 
 SMALLEST_SCALE = 180
@@ -84,7 +85,7 @@ class Encoder(nn.Module):
 
     def forward(self, frame: Tensor, levels: int) -> list[Tensor]:
         """`levels` feature maps of `[N, 3, H, W]`, fine to coarse."""
-        x = F.pixel_unshuffle(frame - 0.5, 4).contiguous(memory_format=torch.channels_last)
+        x = for_convolution(unshuffle(frame - 0.5, 4))
         features = [F.leaky_relu(self.quarter(x), 0.1)]
         for stage in (self.eighth, self.sixteenth, *[self.down] * (levels - 3)):
             x = features[-1]
@@ -117,8 +118,8 @@ class FlowLevel(nn.Module):
         anchor = _unit(self.match(target))
         moved = warp(_unit(self.match(source)), start.flow)
         cost, shift = self._search(anchor, moved)
-        inputs = torch.cat((cost, anchor, moved, shift, _squash(start.flow), start.log_scale), dim=1)
-        x = F.leaky_relu(self.first(inputs.contiguous(memory_format=torch.channels_last)), 0.1)
+        inputs = for_convolution(cost, anchor, moved, shift, _squash(start.flow), start.log_scale)
+        x = F.leaky_relu(self.first(inputs), 0.1)
         for layer in self.middle:
             x = F.leaky_relu(layer(x), 0.1)
         change = self.last(x).float()
@@ -297,7 +298,7 @@ class Lite(nn.Module):
         height, width = target.shape[-2:]
         alignments = self._align(target_features, source_features, count, start)
         final = alignments[-1]
-        flow = 4.0 * F.interpolate(final.flow, size=(height, width), mode="bilinear", align_corners=False)
+        flow = F.interpolate(4.0 * final.flow.contiguous(), size=(height, width), mode="bilinear", align_corners=False)
         aligned = warp(sources.flatten(0, 1), flow)
         log_scale, inside = final.log_scale, _inside(final.flow)
         if recorded is not None:
@@ -306,12 +307,10 @@ class Lite(nn.Module):
             log_scale = _beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
             inside = _beside(inside, torch.ones_like(inside[:batch]), count)
             count += 1
-        here = F.pixel_unshuffle(target - 0.5, 4)
-        there = F.pixel_unshuffle(aligned - 0.5, 4)
+        here, there = unshuffle(target - 0.5, 4), unshuffle(aligned - 0.5, 4)
         error = there - here.repeat_interleave(count, 0)
-        inputs = torch.cat((there, error, log_scale, inside), dim=1)
-        guide = self.embed_target(here.contiguous(memory_format=torch.channels_last)).repeat_interleave(count, 0)
-        embedded = self.embed_source(inputs.contiguous(memory_format=torch.channels_last))
+        guide = self.embed_target(for_convolution(here)).repeat_interleave(count, 0)
+        embedded = self.embed_source(for_convolution(there, error, log_scale, inside))
         embedded = F.leaky_relu(embedded + guide, 0.1)
         mixing = self.mix(embedded).float()
         logits = F.pixel_shuffle(mixing[:, :16], 4).view(batch, count, 1, height, width)
@@ -322,8 +321,7 @@ class Lite(nn.Module):
         trust = torch.softmax(mixing[:, 16:].view(batch, count, 1, *mixing.shape[-2:]), dim=1)
         grouped = embedded.view(batch, count, *embedded.shape[1:])
         summary = torch.cat(((grouped * trust).sum(1), grouped.amax(1)), dim=1)
-        entry = torch.cat((here, F.pixel_unshuffle(mixed - 0.5, 4), summary), dim=1)
-        x = F.leaky_relu(self.enter(entry.contiguous(memory_format=torch.channels_last)), 0.1)
+        x = F.leaky_relu(self.enter(for_convolution(here, unshuffle(mixed - 0.5, 4), summary)), 0.1)
         deep = self.deep(F.leaky_relu(self.down(x), 0.1))
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
         residual = self.residual(F.leaky_relu(x, 0.1)).float()
@@ -360,8 +358,9 @@ def _at_size(alignment: Alignment, size: torch.Size) -> Alignment:
     height, width = size
     if alignment.flow.shape[-2:] == size:
         return alignment
-    flow = F.interpolate(alignment.flow, size=(height, width), mode="bilinear", align_corners=False)
-    log_scale = F.interpolate(alignment.log_scale, size=(height, width), mode="bilinear", align_corners=False)
+    both = torch.cat((alignment.flow, alignment.log_scale), dim=1).contiguous()
+    both = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
+    flow, log_scale = both[:, :2], both[:, 2:]
     scale = flow.new_tensor([width / alignment.flow.shape[-1], height / alignment.flow.shape[-2]])
     return Alignment(flow * scale.view(1, 2, 1, 1), log_scale)
 
