@@ -298,7 +298,8 @@ class Lite(nn.Module):
         height, width = target.shape[-2:]
         alignments = self._align(target_features, source_features, count, start)
         final = alignments[-1]
-        flow = F.interpolate(4.0 * final.flow.contiguous(), size=(height, width), mode="bilinear", align_corners=False)
+        quarter = 4.0 * final.flow.contiguous()
+        flow = F.interpolate(quarter, size=(height, width), mode="bilinear", align_corners=False)
         aligned = warp(sources.flatten(0, 1), flow)
         log_scale, inside = final.log_scale, _inside(final.flow)
         if recorded is not None:
