@@ -194,7 +194,7 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
         return None
     color = _color(like, pixel_format)
     notes = []
-    if LIKE.get(like.codec) != family and encoding.codec is None:
+    if family != like.codec and encoding.codec is None and like.container != "frames":
         notes.append(f"{like.codec} is written as {family}")
     if pixel_format.replace("yuvj", "yuv") != wanted.replace("yuvj", "yuv"):
         notes.append(f"pixel format {like.pixel_format} is written as {pixel_format}")

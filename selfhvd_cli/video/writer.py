@@ -363,7 +363,10 @@ class VideoWriter:
         assert self._output is not None
         if not self._times:
             raise SelfHVDError(f"{self.file.target}: no frame was written.")
-        self._mux(self._stream.encode(None))
+        rest = self._stream.encode(None)
+        if self._held is None:
+            _set_decoding_times(rest)
+        self._mux(rest)
         self._send_last()
         if self._copier is not None:
             self._copier.copy_until(self._output, None)
@@ -387,7 +390,7 @@ class VideoWriter:
         if self.trimmed or self.like.duration is None:
             return last + length
         end = self.like.start_time + self.like.duration + self._delay
-        return end if last < end <= last + 3 * length else last + length
+        return end if last < end <= last + max(3 * length, 2 / self.like.frame_rate) else last + length
 
     def _graft(self, donor: graft.Donor) -> None:
         streams, main = self.like.streams, self.like.main_stream
@@ -454,3 +457,13 @@ class VideoWriter:
             except (av.FFmpegError, OSError, ValueError) as fault:
                 log.info("closing the abandoned output: %s", fault)
         self.file.discard()
+
+
+def _set_decoding_times(packets: list[Packet]) -> None:
+    """Give the packets of a short clip decoding times: x265 leaves them unset where it ends before its first delay."""
+    stamps = [packet.pts for packet in packets if packet.pts is not None]
+    if len(stamps) != len(packets):
+        return
+    delay = max((early - late for early, late in zip(sorted(stamps), stamps, strict=True)), default=0)
+    for packet, stamp in zip(packets, sorted(stamps), strict=True):
+        packet.dts = stamp - delay

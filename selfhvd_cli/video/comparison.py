@@ -1,0 +1,186 @@
+"""Writes pictures that were put together for looking at as a video, with the sound of a source beside them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.passthrough import add_copy, muxable
+
+MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+class ComparisonWriter:
+    """Encodes RGB pictures as H.264 that every player and browser shows; a context manager.
+
+    Leaving it normally puts the file in place; leaving it by an error leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        like: VideoInfo,
+        *,
+        crf: int = 16,
+        sound: bool = True,
+        start: Fraction | None = None,
+        duration: Fraction | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Args:
+            like: the source that gives clock and sound.
+            start, duration: the stretch of it the pictures come from, in seconds.
+
+        Raises:
+            UsageFault: the target exists, is the source, or has an unknown ending.
+        """
+        muxer = MUXERS.get(target.suffix.lower())
+        if muxer is None:
+            raise UsageFault(f"{target}: a comparison is written as {', '.join(MUXERS)}, .html or .png.")
+        self.file = OutputFile(target, like.path, overwrite)
+        self.like, self.muxer, self.crf = like, muxer, crf
+        self.start, self.duration = start or Fraction(0), duration
+        self.sound_note = ""
+        """Why there is no sound, or not all of it; empty where there is."""
+
+        self._wants_sound = sound and like.container != "frames"
+        self._output: av.container.OutputContainer | None = None
+        self._source: InputContainer | None = None
+        self._copies: dict[int, Stream] = {}
+        self._sound: Iterator[Packet] | None = None
+        self._waiting: Packet | None = None
+        self._first: Fraction | None = None
+        self._last_pts = -1
+
+    def __enter__(self) -> ComparisonWriter:
+        options = {"movflags": "faststart"} if self.muxer in ("mp4", "mov") else {}
+        with self.file.disk_faults():
+            self._output = av.open(str(self.file.part), "w", format=self.muxer, options=options)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None and self._first is not None:
+                with self.file.disk_faults():
+                    self._finish()
+                    self.file.commit()
+        finally:
+            for container in (self._source, self._output):
+                if container is not None:
+                    container.close()
+            self._source = self._output = None
+            self.file.discard()
+
+    def write(self, picture: NDArray, time: Fraction) -> None:
+        """Add a picture `[H, W, 3]` (8-bit RGB; a last odd row or column is dropped) shown from `time` on."""
+        assert self._output is not None, "a writer is used inside a with statement"
+        height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
+        with self.file.disk_faults():
+            if self._first is None:
+                self._first = time
+                self._open(height, width)
+            frame = av.VideoFrame.from_ndarray(picture[:height, :width].copy(), "rgb24")
+            # BT.709 and said so, for untagged files are guessed differently by every player.
+            frame = frame.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
+            base = self.like.time_base
+            self._last_pts = max(round((time - self._first) / base), self._last_pts + 1)
+            frame.pts, frame.time_base = self._last_pts, base
+            self._output.mux(self._video.encode(frame))
+            self._copy_sound(time - self._first)
+
+    def _open(self, height: int, width: int) -> None:
+        assert self._output is not None
+        options = {"crf": str(self.crf), "preset": "fast"}
+        stream = self._output.add_stream("libx264", rate=self.like.frame_rate, options=options)
+        assert isinstance(stream, VideoStream)
+        self._video = stream
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base = stream.time_base = self.like.time_base
+        context.color_primaries = context.color_trc = context.colorspace = 1
+        context.color_range = 1
+        if self._wants_sound:
+            self._add_sound()
+
+    def _add_sound(self) -> None:
+        sounds = {stream.index for stream in self.like.streams if stream.kind == "audio"}
+        if not sounds:
+            self.sound_note = f"{self.like.path.name} has no sound"
+            return
+        verdicts = [verdict for verdict in muxable(self.like, self.muxer) if verdict.stream.index in sounds]
+        kept = [verdict.stream.index for verdict in verdicts if not verdict.reason]
+        if not kept:
+            self.sound_note = f"{self.muxer} cannot hold the sound of {self.like.path.name}; .mkv can"
+            return
+        assert self._output is not None
+        self._source = av.open(str(self.like.path), "r", metadata_errors="replace")
+        self._copies = {index: add_copy(self._output, self._source.streams[index]) for index in kept[:1]}
+        assert self._first is not None
+        end = None if self.duration is None else self._first + self.duration
+        self._sound = self._sound_packets(self._source, self._first, end)
+
+    def _finish(self) -> None:
+        assert self._output is not None
+        self._output.mux(self._video.encode())
+        self._copy_sound(None)
+        self._output.close()
+        self._output = None
+
+    def _copy_sound(self, until: Fraction | None) -> None:
+        """Write the sound up to a time of the output, so that the file stays interleaved; None is to its end."""
+        assert self._output is not None
+        while self._sound is not None:
+            packet = self._waiting or next(self._sound, None)
+            if packet is None:
+                self._sound = None
+                return
+            self._waiting = packet
+            assert packet.pts is not None
+            assert packet.time_base is not None
+            if until is not None and packet.pts * packet.time_base > until:
+                return
+            self._waiting = None
+            self._output.mux(packet)
+
+    def _sound_packets(self, source: InputContainer, first: Fraction, end: Fraction | None) -> Iterator[Packet]:
+        """The stretch's sound, moved so that it stays in step with the pictures."""
+        for packet in source.demux(*(source.streams[index] for index in self._copies)):
+            if packet.size == 0 or packet.pts is None or packet.time_base is None:
+                continue
+            time = packet.pts * packet.time_base
+            if time < first or (end is not None and time >= end):
+                continue
+            shift = round(first / packet.time_base)
+            packet.pts -= shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+            packet.stream = self._copies[packet.stream.index]
+            yield packet
+
+
+def clip_bytes(pictures: Iterator[tuple[NDArray, Fraction]], like: VideoInfo, folder: Path, crf: int) -> bytes:
+    """A silent mp4 of the pictures as a file's content, to be embedded."""
+    target = folder / f".{secrets.token_hex(8)}.mp4"
+    try:
+        with ComparisonWriter(target, like, crf=crf, sound=False) as writer:
+            for picture, time in pictures:
+                writer.write(picture, time)
+        return target.read_bytes()
+    finally:
+        if target.exists():
+            os.unlink(target)
