@@ -1,10 +1,10 @@
 """What the networks cost: `python tests/benchmarks/networks.py [NAME ...] [--json]`.
 
-Per network its parameters, multiply-accumulates of one more 720p frame (or of a pair, for flow) counted on meta
-tensors, wall and processor seconds a 256x256 frame, and the peak memory of that run above the loaded network. Every
-network is run in a process of its own. Restoration networks run behind their convention on a clip, so the frames that
-borders cost are included in the seconds but not in the multiply-accumulates. Processor seconds with `--threads 1`
-are comparable on a machine that has other work, too.
+Per network its parameters, multiply-accumulates of one more 720p frame (or of a pair, for flow) counted on tensors
+without values, wall and processor seconds a 256x256 frame, and the peak memory of that run above the loaded network.
+Every network is run in a process of its own. Restoration networks run behind their convention on a clip: the frames
+that borders cost are in the seconds, not in the multiply-accumulates. Processor seconds with
+`--threads 1` are comparable on a machine that has other work, too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -86,12 +87,9 @@ NAMES = (*ARCHITECTURES, *FLOW)
 
 def build(name: str, device: str) -> nn.Module:
     """The network of a row, restoration networks behind their convention."""
-    with torch.device(device):
-        if name in ARCHITECTURES:
-            module: nn.Module = ARCHITECTURES[name].restorer()
-        else:
-            module = parity.NETWORKS[name].build()
-    return module.to(device).eval()
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name].restorer().to(device).eval()
+    return parity.NETWORKS[name].build().to(device).eval()
 
 
 def multiply_accumulates(name: str) -> float:
@@ -99,19 +97,20 @@ def multiply_accumulates(name: str) -> float:
     if name in FLOW:
         return count(name, 2)
     if ARCHITECTURES[name].convention.selects_frames:
-        # It looks at the frames to choose some, which meta tensors do not allow; the work goes with the pixels.
+        # It looks at the frames to choose some, which tensors without values do not allow; the work goes with pixels.
         size = (512, 512)
-        return (count(name, 8, size, "cpu") - count(name, 6, size, "cpu")) / 2 * (720 * 1280) / (size[0] * size[1])
+        return (count(name, 8, size) - count(name, 6, size)) / 2 * (720 * 1280) / (size[0] * size[1])
     return (count(name, 8) - count(name, 6)) / 2
 
 
-def count(name: str, frames: int, size: tuple[int, int] = (720, 1280), device: str = "meta") -> float:
-    """GMAC of a clip of so many frames: convolutions and matrix products, of what torch counts."""
+def count(name: str, frames: int, size: tuple[int, int] | None = None) -> float:
+    """GMAC of a clip of so many frames: 720p frames without values, or real ones of another size."""
     counter = FlopCounterMode(display=False)
-    module = build(name, device)
-    clip = parity.moving_pictures((1, frames, 3, *size), seed=1).to(device)
-    with torch.no_grad(), counter:
-        run_of(name)(module, clip)
+    module = build(name, "cpu")
+    with torch.no_grad(), nullcontext() if size else FakeTensorMode(allow_non_fake_inputs=True):
+        clip = parity.moving_pictures((1, frames, 3, *size), 1) if size else torch.zeros(1, frames, 3, 720, 1280)
+        with counter:
+            run_of(name)(module, clip)
     return counter.get_total_flops() / 2e9
 
 
