@@ -266,9 +266,10 @@ class Lite(nn.Module):
     def _features(self, pyramid: _Pyramid, frame: int, scale: int, levels: int) -> list[Tensor]:
         """Encoded source, kept for the other targets of the window."""
         key = frame, scale
-        if key not in pyramid.features:
+        # A target that starts at this scale needs more levels than one that a smaller scale has prepared.
+        if len(pyramid.features.get(key, ())) < levels:
             pyramid.features[key] = self.encoder(_padded(pyramid.frame(frame, scale)), levels)
-        return pyramid.features[key]
+        return pyramid.features[key][:levels]
 
     def _align(
         self, target: list[Tensor], source: list[Tensor], count: int, start: Alignment | None = None

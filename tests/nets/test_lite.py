@@ -30,6 +30,17 @@ def test_only_the_wanted_frames_come_and_they_are_the_same(network: Lite) -> Non
     assert torch.allclose(everything[:, 2:4], middle, atol=1e-6)
 
 
+def test_sharp_and_blurred_frames_of_one_window_take_their_own_ways(network: Lite) -> None:
+    """Large enough to be halved: blurred frames begin at the smaller size, the sharp one does not."""
+    frames = torch.rand(1, 3, 3, 360, 368)
+    frames[:, ::2] = torch.nn.functional.avg_pool2d(frames[:, ::2].flatten(0, 1), 9, 1, 4).unflatten(0, (1, 2))
+    with torch.inference_mode():
+        together = network(frames)
+        alone = torch.cat([network(frames, slice(i, i + 1)) for i in range(3)], dim=1)
+    assert together.shape == frames.shape
+    assert torch.allclose(together, alone, atol=1e-4)
+
+
 def test_clips_of_a_batch_do_not_mix(network: Lite) -> None:
     frames = torch.rand(2, 3, 3, 64, 64)
     with torch.inference_mode():
