@@ -66,7 +66,7 @@ def test_every_parameter_learns(network: Lite) -> None:
 
 
 def test_correlation_finds_a_shift() -> None:
-    features = torch.randn(1, 8, 12, 12)
+    features = torch.nn.functional.normalize(torch.randn(1, 16, 12, 12), dim=1)
     moved = torch.roll(features, shifts=(1, -2), dims=(2, 3))
     best = correlate(features, moved, 3)[0, :, 6, 6].argmax()
     assert displacements(3)[int(best)] == (-2, 1)
