@@ -103,6 +103,9 @@ FALLBACKS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 UNFIT: Mapping[str, frozenset[str]] = {"avi": frozenset(("h264", "hevc", "av1", "vp9", "prores"))}
 """Codecs that FFmpeg puts into a container, but reads back with wrong times."""
 
+EVEN_ONLY = ("libx264", "libx265")
+"""Encoders that take odd sizes only without subsampled chroma."""
+
 BIT_RATE_BOUND = 3
 """A sharp picture needs more bits than a blurred one, but an output ten times the source's size helps nobody."""
 
@@ -164,6 +167,8 @@ def open_test(plan: EncoderPlan, width: int, height: int, time_base: Fraction) -
         packets = []
         for index in range(2):
             frame = av.VideoFrame(width, height, plan.pixel_format)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))  # x264 aborts on codes above 10 bits, which fresh memory holds
             frame.pts, frame.time_base = index * step, time_base
             packets += context.encode(frame)
         packets += context.encode(None)
@@ -189,6 +194,8 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
     wanted = like.planar_format
     if like.container == "frames" and family in ("h264", "hevc", "av1", "vp9", "mjpeg"):
         wanted = "yuv420p10le" if like.bit_depth > 8 else "yuv420p"
+    if encoder in EVEN_ONLY and (like.width % 2 or like.height % 2):
+        formats = [each for each in formats if "42" not in each and not each.startswith("nv")]
     pixel_format = nearest_format(wanted, formats)
     if pixel_format is None:
         return None

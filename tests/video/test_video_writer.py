@@ -16,6 +16,7 @@ import torch
 from video_clips import Track, codes_of, tracks_of
 
 from selfhvd_cli.errors import DiskFault, EnvironmentFault, SelfHVDError, UsageFault
+from selfhvd_cli.video import muxing as muxing_module
 from selfhvd_cli.video import writer as writer_module
 from selfhvd_cli.video.encoders import Encoding, nearest_format
 from selfhvd_cli.video.info import VideoInfo, probe
@@ -194,7 +195,7 @@ def test_hardware_that_is_not_there_falls_back_and_says_so(clip: Callable[..., P
 
 def test_no_encoder_at_all(clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     source = clip("in.mp4", frames=2, sound=False)
-    monkeypatch.setattr(writer_module, "plan_encoders", lambda *_: iter(()))
+    monkeypatch.setattr(muxing_module, "plan_encoders", lambda *_: iter(()))
     with pytest.raises(EnvironmentFault, match="no video encoder"):
         copy(source, source.with_name("out.mp4"))
     assert not source.with_name("out.mp4").exists()
@@ -430,3 +431,26 @@ def test_static_hdr_metadata_reaches_the_bitstream(clip: Callable[..., Path]) ->
     assert before.hdr_metadata.mastering is not None
     copy(source, source.with_name("out.mp4"))
     assert probe(source.with_name("out.mp4")).hdr_metadata == before.hdr_metadata
+
+
+@pytest.mark.parametrize("size", [(33, 21), (2, 2), (16, 130)])
+def test_unusual_sizes(clip: Callable[..., Path], size: tuple[int, int]) -> None:
+    source = clip("in.mkv", frames=3, sound=False, size=size, codec="ffv1", time_base=Fraction(1, 1000))
+    copy(source, source.with_name("out.mp4"))
+    info = probe(source.with_name("out.mp4"))
+    assert (info.width, info.height, info.frame_count) == (*size, 3)
+
+
+def test_data_tracks_and_chapters_of_a_trimmed_clip(shared: Path, tmp_path: Path) -> None:
+    source, target = shared / "media" / "phone" / "gopro_hero7.mp4", tmp_path / "out.mp4"
+    receipt = copy(source, target, start=Fraction(2), duration=Fraction(1))
+    before, after = probe(source), probe(target)
+    assert [stream.kind for stream in after.streams] == [stream.kind for stream in before.streams]
+    assert after.metadata["creation_time"] == "2019-05-06T11:13:30.000000Z"
+    assert after.metadata["firmware"] == before.metadata["firmware"]
+    assert not receipt.left_out
+    telemetry = next(track for track in tracks_of(target) if track.tags["handler_name"] == "\x0bGoPro MET  ")
+    shown = [time for _, time, hidden in telemetry.packets if time is not None and not hidden and time > -1]
+    assert 0 <= min(time for time in shown if time >= 0) < 1.1
+    whole = {digest for track in tracks_of(source) for digest, _, _ in track.packets}
+    assert {digest for digest, _, _ in telemetry.packets} <= whole

@@ -1,0 +1,69 @@
+"""The lines of the closing receipt: what was kept, changed and left out, compared on the finished file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
+from selfhvd_cli.video.encoders import EncoderPlan
+from selfhvd_cli.video.info import open_input
+from selfhvd_cli.video.muxing import Job, Opened
+from selfhvd_cli.video.receipt import Receipt
+
+
+def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
+    """What is known before the first frame: the choices, and what they cost."""
+    like, layout = job.like, job.layout
+    for reason in opened.tried:
+        receipt.note("encoder", reason)
+    for verdict in layout.left_out:
+        receipt.leave_out(describe_stream(layout, verdict.stream), verdict.reason or "")
+    for note in opened.plan.notes:
+        receipt.change("video", note)
+    if like.dolby_vision:
+        receipt.leave_out(
+            "Dolby Vision metadata", "cannot be kept with changed pictures; the HDR base layer is, with its tags"
+        )
+    if job.trimmed:
+        receipt.note("trimmed", "sound is cut between its packets, capture dates moved to the new beginning")
+    if job.time_base != like.time_base:
+        receipt.change("frame times", f"{layout.muxer} holds evenly spaced frames only")
+    tick = COARSE_CLOCKS.get(layout.muxer)
+    if tick is not None and (job.time_base / tick).denominator != 1:
+        rounded = f"{layout.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
+        receipt.change("frame times", rounded)
+
+
+def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, counts: Mapping[int, int]) -> None:
+    """What came out. `counts`: packets copied from each source stream."""
+    like, layout = job.like, job.layout
+    receipt.keep(f"{frames} frames", "at their own times")
+    for stream in like.streams:
+        if stream.index in counts:
+            receipt.keep(str(stream), f"{counts[stream.index]} packets, bit-identical")
+        elif stream.index in layout.carried:
+            receipt.keep(describe_stream(layout, stream), "the whole track, bit-identical")
+        elif stream.index in layout.covers:
+            receipt.keep(str(stream), "cover picture")
+    _compare_tags(receipt, job, job.part)
+    if like.display_matrix is not None:
+        receipt.keep("orientation")
+    if like.chapters:
+        receipt.keep(f"{len(like.chapters)} chapters")
+    if like.hdr is not None and plan.color == like.color:
+        receipt.keep(f"HDR ({like.hdr.upper()}, {like.bit_depth} bits)")
+
+
+def _compare_tags(receipt: Receipt, job: Job, path: Path) -> None:
+    wanted = job.tags
+    with open_input(path) as written:
+        found = {name.lower(): value for name, value in written.metadata.items()}
+    lost = [name for name, value in wanted.items() if found.get(name.lower()) != value]
+    if len(lost) < len(wanted):
+        receipt.keep(f"{len(wanted) - len(lost)} tags")
+    for name in lost:
+        if name.lower() in found:
+            receipt.change(f"tag {name}", f"{wanted[name]!r} is stored as {found[name.lower()]!r}")
+        else:
+            receipt.leave_out(f"tag {name}", f"{job.layout.muxer} has no place for it")
