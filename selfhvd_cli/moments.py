@@ -48,7 +48,8 @@ def as_moment(value: str | float | Moment | None) -> Moment | None:
     """A time as the Python functions take it: seconds, text as `parse_moment` reads it, or a moment."""
     if value is None or isinstance(value, Moment):
         return value
-    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(value))
+    # To the microsecond: 0.2 as a float lies a little behind the frame at 1/5 s.
+    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(value).limit_denominator(1_000_000))
 
 
 def _decimal(digits: str) -> Fraction:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -21,11 +20,12 @@ from selfhvd_cli.quality.fidelity import SMALLEST
 from selfhvd_cli.quality.job import ScoreJob, choose_metrics, vmaf_trouble
 from selfhvd_cli.quality.measures import Measure, Moment, build_measure
 from selfhvd_cli.quality.metrics import Metric, parse_names
+from selfhvd_cli.quality.pairs import Unlike, check_sizes, paired_frames
 from selfhvd_cli.quality.report import MetricScore, ScoreReport, VideoScore, compared, summarise
 from selfhvd_cli.quality.vmaf import vmaf
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import VideoInfo
-from selfhvd_cli.video.reader import Reader, open_reader
+from selfhvd_cli.video.reader import open_reader
 
 
 @dataclass(frozen=True)
@@ -223,9 +223,9 @@ class _Run:
             other_span = span_of(base, self.job.start, self.job.duration)
             with open_reader(base, other_span.start, other_span.duration) as others:
                 try:
-                    _check_sizes(reader.info, others.info, self.metrics)
-                    yield from self._side_by_side(reader, others, base)
-                except _Unlike as fault:
+                    self._check_sizes(reader.info, others.info)
+                    yield from paired_frames(reader, others)
+                except Unlike as fault:
                     if self.job.reference is not None or self.job.metrics:
                         raise InputFault(str(fault)) from None
                     self.unlike = str(fault)
@@ -235,37 +235,7 @@ class _Run:
                     seen = len(self.times)
                     yield from ((frame, None) for frame in reader if frame.index >= seen)
 
-    def _side_by_side(self, reader: Reader, others: Reader, base: Path) -> Iterator[tuple[SourceFrame, SourceFrame]]:
-        last = 0
-        for frame, other in zip_longest(reader, others):
-            if frame is None or other is None:
-                ended, going = (self.video, base) if frame is None else (base, self.video)
-                raise _Unlike(_lengths_differ(ended, last, going))
-            last = frame.index + 1
-            yield frame, other
-
-
-class _Unlike(Exception):
-    """Two videos whose frames do not belong together."""
-
-
-def _check_sizes(one: VideoInfo, other: VideoInfo, metrics: Sequence[Metric]) -> None:
-    if (one.width, one.height) != (other.width, other.height):
-        turned = (one.width, one.height) == (other.height, other.width)
-        hint = "; one of them stores the picture turned" if turned else ""
-        raise _Unlike(
-            f"{one.path} has {one.width}×{one.height} pixels, {other.path} has {other.width}×{other.height}{hint}: "
-            "frames of different size cannot be compared; scale one of them, or score them without each other."
-        )
-    if min(one.width, one.height) < SMALLEST and any(metric.name == "ssim" for metric in metrics):
-        raise InputFault(f"{one.path}: SSIM needs {SMALLEST} pixels a side, got {one.width}×{one.height}.")
-
-
-def _lengths_differ(ended: Path, frames: int, going: Path) -> str:
-    with open_reader(going) as reader:
-        length = reader.info.frame_count
-    more = f"{length} frames" if length and length > frames else f"more than {frames}"
-    return (
-        f"{ended} has {frames} frames, {going} has {more}: they cannot be compared frame by frame; "
-        "cut both to the same stretch with --start and --duration."
-    )
+    def _check_sizes(self, one: VideoInfo, other: VideoInfo) -> None:
+        check_sizes(one, other)
+        if min(one.width, one.height) < SMALLEST and any(metric.name == "ssim" for metric in self.metrics):
+            raise InputFault(f"{one.path}: SSIM needs {SMALLEST} pixels a side, got {one.width}×{one.height}.")

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("nets",),
     ("restore", "flow", "quality"),
     ("training", "synthesis", "deblurring"),
-    ("adaptation",),
+    ("adaptation", "comparing"),
     ("deblur_video", "diagnose_machine", "synth_pairs", "inspect_clip", "score_video", "export_stills"),
     ("pretrain_network", "compare_videos", "adapt_network"),
     ("cli",),

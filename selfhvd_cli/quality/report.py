@@ -107,8 +107,7 @@ def table(report: ScoreReport, names: Sequence[str]) -> tuple[list[str], list[li
         names: of the videos, as columns.
     """
     rows = []
-    for score in report.videos[0].scores:
-        metric = score.metric
+    for metric in {score.metric.name: score.metric for video in report.videos for score in video.scores}.values():
         way = "↑" if metric.higher_is_better else "↓"
         cells = [f"{metric.title} {way}" + (f" ({metric.unit})" if metric.unit else "")]
         cells += [_cell(one) if (one := video.of(metric.name)) else "-" for video in report.videos]

@@ -164,7 +164,8 @@ class ComparisonWriter:
             if packet.size == 0 or packet.pts is None or packet.time_base is None:
                 continue
             time = packet.pts * packet.time_base
-            if time < first or (end is not None and time >= end):
+            # From the beginning, the encoder's lead-in comes along: it lies before the first picture.
+            if (self.start and time < first) or (end is not None and time >= end):
                 continue
             shift = round(first / packet.time_base)
             packet.pts -= shift

@@ -1,0 +1,49 @@
+"""`selfhvd still`: the sharpest frames as pictures."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from selfhvd_cli.cli.console import Console, pass_console
+from selfhvd_cli.cli.options import Command, option, output_options, overwrite_option, span_options
+from selfhvd_cli.cli.progress import State, progress_display
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="CLIP", type=click.Path(path_type=Path))
+@option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+        help="Folder for the pictures; default: beside CLIP.")  # fmt: skip
+@option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="Pictures at most.")
+@option("--format", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True, help="Kind of picture.")
+@option("--apart", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Seconds between two pictures.")
+@span_options
+@overwrite_option
+@output_options
+@pass_console
+def still(console: Console, **given: Any) -> None:
+    """Export the sharpest frames of CLIP as pictures, upright, with date, place and camera.
+
+    Name the deblurred clip to get restored pictures.
+    """
+    from selfhvd_cli.export_stills import StillJob, still_steps
+
+    job = StillJob(**{**given, "apart": Fraction(given["apart"])})
+    found = None
+    begun = time.monotonic()
+    with progress_display(console, job.source.name) as display, closing(still_steps(job)) as steps:
+        for step in steps:
+            rate = step.done / max(time.monotonic() - begun, 1e-6)
+            left = (step.total - step.done) / rate if step.total and rate else None
+            display.show(State("look", step.done, step.total, rate, left))
+            found = step.stills
+    assert found is not None
+    for one in found:
+        console.say(f"{one.path}: frame {one.frame}, {one.seconds:.2f} s, sharpness {one.sharpness:.0f}")
+    if console.json:
+        console.data(found)

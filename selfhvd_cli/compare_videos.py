@@ -1,0 +1,264 @@
+"""Comparison of two videos for the eye: a video of both, a sheet of crops, or a page that needs nothing else."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from torch import Tensor
+
+from selfhvd_cli.comparing.footage import Looked, look, opened, stills, stretch, with_span
+from selfhvd_cli.comparing.job import CompareJob, CompareProgress, Comparison, Layout
+from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.moments import Moment, as_moment
+from selfhvd_cli.quality.job import ScoreJob
+from selfhvd_cli.quality.metrics import parse_names
+from selfhvd_cli.quality.page import Page, Still, fitted, page_html
+from selfhvd_cli.quality.panels import Picture, as_codes, beside, labelled, liveliest, sheet, split
+from selfhvd_cli.quality.plots import Series, plot_bytes, plot_histogram, plot_over_time, plot_scores
+from selfhvd_cli.quality.report import ScoreReport
+from selfhvd_cli.quality.sheet import telling_frames
+from selfhvd_cli.score_video import score_steps
+from selfhvd_cli.video.comparison import MUXERS, ComparisonWriter
+from selfhvd_cli.video.output_file import OutputFile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CROP = 640
+"""Side of the sheet's crops in pixels, at full size."""
+
+SCORED = 40
+"""Frames that a page's metrics look at, unless asked otherwise."""
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    target: str | Path,
+    *,
+    layout: Layout = "side",
+    labels: tuple[str, str] | None = None,
+    metrics: str | Sequence[str] | None = None,
+    every: int | None = None,
+    start: str | float | Moment | None = None,
+    duration: str | float | Moment | None = None,
+    overwrite: bool = False,
+    details: Mapping[str, Sequence[str]] | None = None,
+    offline: bool = False,
+    seed: int = 0,
+    on_progress: Callable[[CompareProgress], None] | None = None,
+) -> Comparison:
+    """Show two videos beside each other; the twin of `selfhvd compare`.
+
+    Args: the fields of `CompareJob`; times in seconds, or text as on the command line.
+
+    Raises:
+        UsageFault: the target exists, or has an ending that means nothing.
+        InputFault: a video cannot be read, or the two differ in size or length.
+        DiskFault: the target cannot be written.
+    """
+    job = CompareJob(
+        first=Path(first),
+        second=Path(second),
+        target=Path(target),
+        layout=layout,
+        labels=labels,
+        metrics=parse_names(metrics),
+        every=every,
+        start=as_moment(start),
+        duration=as_moment(duration),
+        overwrite=overwrite,
+        details=details or {},
+        offline=offline,
+        seed=seed,
+    )
+    made = None
+    with closing(compare_steps(job)) as steps:
+        for step in steps:
+            made = step.comparison
+            if on_progress is not None:
+                on_progress(step)
+    assert made is not None
+    return made
+
+
+def compare_steps(job: CompareJob) -> Generator[CompareProgress, None, None]:
+    """Do a job, reporting as it goes; the last report holds the `Comparison`."""
+    makers = {**dict.fromkeys(MUXERS, _video), ".png": _sheet, ".html": _page, ".htm": _page}
+    maker = makers.get(job.target.suffix.lower())
+    if maker is None:
+        raise UsageFault(f"{job.target}: name a video ({', '.join(MUXERS)}), a sheet (.png) or a page (.html).")
+    for path in (job.first, job.second):
+        OutputFile(job.target, path, job.overwrite)
+    yield from maker(job)
+
+
+# ---- the three kinds -------------------------------------------------------------------------------------------
+
+
+def _video(job: CompareJob) -> Generator[CompareProgress, None, None]:
+    with opened(job) as pair, ExitStack() as stack:
+        writer = None
+        for count, (time, one, other) in enumerate(pair.pictures(), start=1):
+            if writer is None:
+                writer = stack.enter_context(
+                    ComparisonWriter(
+                        job.target,
+                        pair.info,
+                        start=pair.span.start,
+                        duration=pair.span.duration,
+                        overwrite=job.overwrite,
+                    )
+                )
+            writer.write(_composed(job, as_codes(one), as_codes(other)), time)
+            yield CompareProgress("write", count, pair.total)
+        assert writer is not None
+        note = writer.sound_note
+    yield _finished(job, count, notes=(f"no sound: {note}",) if note else ())
+
+
+def _composed(job: CompareJob, one: Picture, other: Picture) -> Picture:
+    if job.layout == "split":
+        half = round(one.shape[1] * 0.5)
+        picture = split(one, other).copy()
+        picture[:, :half] = labelled(picture[:, :half].copy(), job.names[0])
+        picture[:, half:] = labelled(picture[:, half:].copy(), job.names[1])
+        return picture
+    return beside(labelled(one, job.names[0]), labelled(other, job.names[1]))
+
+
+def _sheet(job: CompareJob) -> Generator[CompareProgress, None, None]:
+    looked = yield from look(job)
+    shown = telling_frames(looked.first.scores)
+    rows, captions = [], []
+    for rank, still in stills(job, shown):
+        rows.append(_crops(still[0], still[1]))
+        captions.append(looked.caption(rank, shown[rank]))
+    picture = sheet(rows, captions, job.names)
+    _write(job, _png(picture))
+    yield _finished(job, len(looked.times), shown)
+
+
+def _crops(one: Tensor, other: Tensor) -> list[Picture]:
+    height, width = (min(CROP, side) for side in one.shape[-2:])
+    top, left = liveliest(other, height, width)
+    return [as_codes(picture[:, top : top + height, left : left + width]) for picture in (one, other)]
+
+
+def _page(job: CompareJob) -> Generator[CompareProgress, None, None]:
+    looked = yield from look(job)
+    shown = telling_frames(looked.first.scores)
+    full = [
+        Still(looked.caption(rank, shown[rank]), as_codes(one), as_codes(other))
+        for rank, (one, other) in stills(job, shown)
+    ]
+    clip = yield from _clip(job, looked)
+    report = yield from _scores(job, len(looked.times))
+    notes = [*report.notes, *clip.notes]
+    page = Page(
+        title=" / ".join(job.names),
+        names=job.names,
+        stills=full,
+        clip=clip.content,
+        stacked=clip.stacked,
+        report=report,
+        plots=[plot_bytes(figure, "svg") for figure in _plots(job, looked, report)],
+        details={**job.details, **({"Notes": notes} if notes else {})},
+    )
+    _write(job, page_html(page).encode())
+    yield _finished(job, len(looked.times), shown, report, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """The video of a page: one file with both pictures, so that nothing can drift apart."""
+
+    content: bytes
+    stacked: Literal["below", "beside"]
+    notes: tuple[str, ...]
+
+
+def _clip(job: CompareJob, looked: Looked) -> Generator[CompareProgress, None, _Clip]:
+    """The most blurred stretch, if the clip is long."""
+    begin, length, notes = stretch(looked)
+    inner = with_span(job, looked.span.start, begin, length)
+    part = job.target.with_name(f".{job.target.name}.clip.mp4")
+    stacked: Literal["below", "beside"] = "below"
+    try:
+        with opened(inner) as pair, ExitStack() as stack:
+            writer = None
+            for count, (time, one, other) in enumerate(pair.pictures(), start=1):
+                stacked = "below" if one.shape[-1] >= one.shape[-2] else "beside"
+                if writer is None:
+                    writer = stack.enter_context(
+                        ComparisonWriter(part, pair.info, crf=20, duration=length, overwrite=True)
+                    )
+                writer.write(fitted(as_codes(one), as_codes(other), stacked), time)
+                yield CompareProgress("clip", count, pair.total)
+        assert writer is not None
+        if writer.sound_note:
+            notes.append(f"no sound: {writer.sound_note}")
+        return _Clip(part.read_bytes(), stacked, tuple(notes))
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _scores(job: CompareJob, frames: int) -> Generator[CompareProgress, None, ScoreReport]:
+    every = job.every or max(1, frames // SCORED)
+    score = ScoreJob(
+        (job.first, job.second), None, job.metrics, every, job.start, job.duration, "auto", job.offline, job.seed
+    )
+    report = None
+    for step in score_steps(score):
+        yield CompareProgress(f"score {step.video.name}", step.done, step.total)
+        report = step.report
+    assert report is not None
+    return report
+
+
+def _plots(job: CompareJob, looked: Looked, report: ScoreReport) -> Iterator[Figure]:
+    series = [
+        Series(name, looked.times, sharp.scores, sharp.indices, sharp.threshold)
+        for name, sharp in zip(job.names, (looked.first, looked.second), strict=True)
+    ]
+    what = "sharpness (variance of the Laplacian)"
+    yield plot_over_time(series, what, better="higher is sharper")
+    yield plot_histogram(series, what)
+    yield plot_scores(report, job.names)
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------
+
+
+def _finished(
+    job: CompareJob,
+    frames: int,
+    shown: Mapping[str, int] | None = None,
+    report: ScoreReport | None = None,
+    notes: tuple[str, ...] = (),
+) -> CompareProgress:
+    return CompareProgress("done", frames, frames, Comparison(job.target, frames, shown or {}, report, notes))
+
+
+def _write(job: CompareJob, content: bytes) -> None:
+    file = OutputFile(job.target, None, job.overwrite)
+    try:
+        with file.disk_faults():
+            file.part.write_bytes(content)
+            os.replace(file.part, job.target)
+    finally:
+        file.discard()
+
+
+def _png(picture: Picture) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "png")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""What comparing two videos is made of: the job, and the footage both give."""

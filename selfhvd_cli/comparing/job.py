@@ -1,0 +1,82 @@
+"""The comparison that is asked for, how far it is, and what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from selfhvd_cli.moments import Moment
+from selfhvd_cli.quality.report import ScoreReport
+
+Layout = Literal["side", "split"]
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """What to compare, and as what."""
+
+    first: Path
+    second: Path
+    """Both a file or a folder of frames; of one size and length."""
+
+    target: Path
+    """What it is follows from its ending: .mp4, .mov, .mkv a video, .png a sheet of crops, .html a page."""
+
+    layout: Layout = "side"
+    """Of a video: side by side, or one half of each."""
+
+    labels: tuple[str, str] | None = None
+    """Names to show; None takes the files'."""
+
+    metrics: tuple[str, ...] = ()
+    """Of a page's table; empty takes the defaults."""
+
+    every: int | None = None
+    """Each so manyth frame is scored for a page; None chooses."""
+
+    start: Moment | None = None
+    duration: Moment | None = None
+    overwrite: bool = False
+    details: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Further sections of a page, such as settings and the receipt: heading → lines."""
+
+    offline: bool = False
+    seed: int = 0
+
+    @property
+    def names(self) -> tuple[str, str]:
+        if self.labels is not None:
+            return self.labels
+        one, other = self.first.name, self.second.name
+        return (str(self.first), str(self.second)) if one == other else (one, other)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was made."""
+
+    target: Path
+    frames: int
+    """Compared."""
+
+    shown: Mapping[str, int]
+    """Frames shown at full size: worst, median, best → number; of the first video, by sharpness."""
+
+    report: ScoreReport | None
+    """The scores of a page."""
+
+    notes: tuple[str, ...]
+    """What is missing, and why."""
+
+
+@dataclass(frozen=True)
+class CompareProgress:
+    """Where a comparison is."""
+
+    phase: str
+    done: int
+    total: int | None
+    comparison: Comparison | None = None
+    """With the last report."""

@@ -1,0 +1,80 @@
+"""still: the sharpest frames, apart from each other, upright, with the clip's date, place and camera."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_clips import shaken, write_folder, write_video
+from PIL import Image
+
+from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.export_stills import sharpest, still
+
+TAGS = {
+    "com.apple.quicktime.creationdate": "2024-05-01T12:00:00+0200",
+    "com.apple.quicktime.location.ISO6709": "-33.8568+151.2153+004.500/",
+    "com.apple.quicktime.make": "Apple",
+    "com.apple.quicktime.model": "iPhone 14 Pro",
+    "creation_time": "2024-05-01T10:00:00.000000Z",
+}
+
+
+def test_the_sharpest_frames_apart_from_each_other(tmp_path: Path) -> None:
+    frames = shaken([2, 0, 1, 2, 2, 0.6, 2, 2, 2, 2])
+    stills = still(write_folder(tmp_path / "clip", frames), tmp_path / "out", count=2, apart=0.1, format="png")
+    assert [one.frame for one in stills] == [1, 5]
+    assert [one.path.name for one in stills] == ["clip_00001.png", "clip_00005.png"]
+    assert np.array_equal(np.asarray(Image.open(stills[0].path)), frames[1])
+
+
+def test_distance_beats_sharpness() -> None:
+    times = [Fraction(index, 10) for index in range(10)]
+    scores = [9.0, 8.0, 7.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 3.0]
+    assert sharpest(scores, times, 3, Fraction(4, 10)) == [0, 5, 9]
+    assert sharpest(scores, times, 3, Fraction(0)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_exif_says_when_where_and_with_what(tmp_path: Path, kind: str) -> None:
+    frames = shaken([2] * 6 + [0] + [2] * 3, 96, 64)
+    clip = write_video(tmp_path / "clip.mov", frames, rate=2, rotation=-90, tags=TAGS)
+    (only,) = still(clip, count=1, format=kind)
+    with Image.open(only.path) as picture:
+        exif = picture.getexif()
+        codes = np.asarray(picture.convert("RGB")).astype(int)
+    assert exif[0x0112] == 1, "orientation: the pixels are upright already"
+    assert (exif[0x010F], exif[0x0110]) == ("Apple", "iPhone 14 Pro")
+    assert exif.get_ifd(0x8769)[0x9003] == "2024:05:01 12:00:03", "frame 6 of 2 a second"
+    assert exif.get_ifd(0x8769)[0x9011] == "+02:00"
+    place = exif.get_ifd(0x8825)
+    assert (place[1], place[3]) == ("S", "E")
+    for name, expected in ((2, 33.8568), (4, 151.2153)):
+        degrees, minutes, seconds = (float(part) for part in place[name])
+        assert degrees + minutes / 60 + seconds / 3600 == pytest.approx(expected, abs=1e-6)
+    assert float(place[6]) == pytest.approx(4.5)
+    assert codes.shape == (96, 64, 3)
+    assert np.abs(codes - np.rot90(frames[6], -1)).mean() < 25
+
+
+def test_a_clip_without_tags_still_gives_a_picture(tmp_path: Path) -> None:
+    (only,) = still(write_folder(tmp_path / "clip", shaken([0])), count=5)
+    exif = Image.open(only.path).getexif()
+    assert exif[0x0112] == 1
+    assert 0x8825 not in exif
+
+
+def test_existing_pictures_are_kept_and_bad_input_is_said(tmp_path: Path) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0]))
+    (only,) = still(clip)
+    before = only.path.stat().st_mtime_ns
+    with pytest.raises(UsageFault, match="--overwrite"):
+        still(clip)
+    assert only.path.stat().st_mtime_ns == before
+    assert still(clip, overwrite=True)[0].path == only.path
+    with pytest.raises(UsageFault, match="--format gif"):
+        still(clip, format="gif")
+    with pytest.raises(InputFault):
+        still(tmp_path / "none.mp4")
