@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.ops.sharpness import LUMA
+from selfhvd_cli.ops.sharpness import LUMA, sharpness
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.colour import with_colour_of
 from selfhvd_cli.restore.displacement import displacements, shifted
@@ -57,7 +57,7 @@ EMPTY = 0.2
 LEAST = 0.15
 """Share of the change below which what is left of it is not worth its patches."""
 
-AMPLIFIED = ((3.5, 7.0), (4.0, 8.0))
+AMPLIFIED = ((2.2, 4.5), (3.0, 6.0))
 """Growth of a block's Laplacian energy where holding back begins and is complete, and more per pixel of blur: true
 detail grows less, ringing, halos and noise more."""
 
@@ -71,6 +71,7 @@ SMALLEST = 16
 """Shorter side in pixels below which a frame is too small to be judged."""
 
 NO_NUMBERS = "the network gave no numbers (NaN or infinity)"
+SMOOTHER = "it would have been smoother than the input"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     if not math.isfinite(float(restored.sum())):
         return frame, Verdict(0.0, 1.0, reason=NO_NUMBERS)
     if min(frame.shape[-2:]) < SMALLEST:
-        return apply(frame, restored, strength)
+        return _whole_or_not(frame, restored, strength)
     if _contrast(restored) < EMPTY * _contrast(frame):
         return frame, Verdict(0.0, 1.0, reason="the network's picture is black or blank")
     source = frame.unsqueeze(0)
@@ -168,6 +169,15 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     return result.clamp_(0.0, 1.0)[0], verdict
 
 
+def _whole_or_not(frame: Tensor, restored: Tensor, strength: float) -> tuple[Tensor, Verdict]:
+    """For frames too small to look at closely: all of the change if the frame gets no less sharp, else none."""
+    result, verdict = apply(frame, restored, strength)
+    before, after = sharpness(torch.stack([frame, result])).tolist()
+    if after >= before:
+        return result, replace(verdict, sharpness_before=before, sharpness_after=after)
+    return frame, Verdict(0.0, 1.0, before, before, reason=SMOOTHER)
+
+
 def _contrast(picture: Tensor) -> float:
     """Standard deviation of `[3, H, W]`, from every fourth pixel."""
     return float(picture[:, ::COARSE, ::COARSE].clamp(0.0, 1.0).std())
@@ -202,7 +212,7 @@ def _verdict(
     by_reason = {reason: strength * float((share * weight).sum()) for reason, share in evidence.items()}
     worst = torch.stack(list(evidence.values())).amax(0)
     passed = strength * (1.0 - float((worst * weight).sum()))
-    by_reason["it would have been smoother than the input"] = passed - applied
+    by_reason[SMOOTHER] = passed - applied
     reason = max(by_reason, key=lambda name: by_reason[name])
     said = reason if strength - applied > 0.1 * strength else ""
     return Verdict(applied, held, before, mix.sharpness, shift, said)

@@ -58,8 +58,8 @@ def _around(squares: Tensor) -> Tensor:
 
 
 def lengths() -> list[float]:
-    """The length of each kernel of the bank, in pixels."""
-    return [length for length in LENGTHS for _ in range(DIRECTIONS)] + [3.0 * sigma for sigma in SPREADS]
+    """The length of each kernel of the bank, in pixels; round ones count little, since sharpening looks like them."""
+    return [length for length in LENGTHS for _ in range(DIRECTIONS)] + [0.5 * sigma for sigma in SPREADS]
 
 
 @cache

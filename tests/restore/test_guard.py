@@ -1,0 +1,252 @@
+"""Guard: true restorations pass, whatever is wrong with a result is held back, no frame gets less sharp."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from selfhvd_cli.ops.sharpness import gray, sharpness
+from selfhvd_cli.restore.displacement import displacements
+from selfhvd_cli.restore.guard import Verdict, guard
+
+
+def leaves(seed: int, height: int = 216, width: int = 260) -> Tensor:
+    """Discs and boxes of random colours over one another, sizes as in nature (dead leaves): `[3, H, W]`."""
+    generator = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.arange(height * 2.0), torch.arange(width * 2.0), indexing="ij")
+    picture = torch.full((3, height * 2, width * 2), 0.5)
+    for _ in range(350):
+        u = torch.rand(7, generator=generator)
+        size = 6.0 / (0.03 + float(u[0]) ** 0.7)
+        dx, dy = (x - u[1] * 2 * width).abs(), (y - u[2] * 2 * height).abs()
+        inside = (dx.square() + dy.square() < size**2) if u[3] < 0.5 else ((dx < size) & (dy < size * 0.6))
+        picture = torch.where(inside, 0.1 + 0.8 * u[4:].view(3, 1, 1), picture)
+    return F.avg_pool2d(picture.unsqueeze(0), 2)[0]
+
+
+def moved(picture: Tensor, dx: float, dy: float = 0.0) -> Tensor:
+    """The picture displaced by a part of a pixel or more, exactly (in the frequency domain, edges mirrored)."""
+    wide = F.pad(picture.unsqueeze(0), (16,) * 4, mode="reflect")[0]
+    phase = torch.fft.fftfreq(wide.shape[-2]).view(-1, 1) * dy + torch.fft.fftfreq(wide.shape[-1]) * dx
+    return torch.fft.ifft2(torch.fft.fft2(wide) * torch.exp(-2j * math.pi * phase)).real[:, 16:-16, 16:-16]
+
+
+def shaken(picture: Tensor, length: int, seed: int = 0) -> Tensor:
+    """The picture blurred by a straight motion of odd `length` pixels in linear light, with a little noise, 8 bit."""
+    light = picture.clamp(0, 1).pow(2.2)
+    kernel = torch.eye(length).flip(0) if seed % 2 else F.one_hot(torch.full((length,), length // 2), length).T
+    kernel = (kernel / kernel.sum()).view(1, 1, length, length).float()
+    blurred = F.conv2d(F.pad(light.unsqueeze(1), (length // 2,) * 4, mode="reflect"), kernel).squeeze(1).pow(1 / 2.2)
+    return noisy(blurred, seed)
+
+
+def noisy(picture: Tensor, seed: int, sigma: float = 1.5) -> Tensor:
+    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed)) * sigma / 255
+    return ((picture + noise).clamp(0, 1) * 255).round() / 255
+
+
+def unsharp(picture: Tensor, amount: float) -> Tensor:
+    low = F.avg_pool2d(F.pad(picture.unsqueeze(0), (2,) * 4, mode="reflect"), 5, stride=1)[0]
+    return picture + amount * (picture - low)
+
+
+def kept(frame: Tensor, restored: Tensor, result: Tensor) -> float:
+    """Share of the change that came through: its projection on the change that was asked for."""
+    change = restored.clamp(0, 1) - frame
+    return float(((result - frame) * change).sum() / change.square().sum())
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """Mean displacement in pixels, measured at the full scale on squared (nearly linear) values."""
+    whole, _ = displacements(gray(a).square().unsqueeze(0), gray(b).square().unsqueeze(0))
+    return float(whole.norm())
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    return -10 * float((a - b).square().mean().log10())
+
+
+def judged(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tensor, Verdict]:
+    """The guard's answer, with what must hold of every answer."""
+    result, verdict = guard(frame, restored, strength)
+    assert result.shape == frame.shape
+    assert torch.isfinite(result).all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+    before, after = sharpness(torch.stack([frame, result])).tolist()
+    assert after >= before * 0.999
+    if verdict.strength == 0:
+        assert torch.equal(result, frame)
+        assert verdict.reason
+    return result, verdict
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("length", [5, 9, 13])
+def test_a_true_restoration_passes(seed: int, length: int) -> None:
+    sharp = leaves(seed)
+    frame = shaken(sharp, length, seed)
+    result, verdict = judged(frame, sharp)
+    assert kept(frame, sharp, result) >= 0.9
+    assert verdict.strength >= 0.9
+    assert psnr(result, sharp) > psnr(frame, sharp) + 6
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sharp_frame_passes_nearly_untouched(seed: int) -> None:
+    frame = noisy(leaves(seed), seed)
+    result, _ = judged(frame, leaves(seed))
+    assert (result - frame).abs().mean() < 2 / 255
+    same, verdict = judged(frame, frame)
+    assert torch.allclose(same, frame, atol=1e-6)
+    assert verdict.reason == ""
+
+
+def test_noise_taken_out_of_a_blurry_frame_stays_out() -> None:
+    sharp = leaves(5)
+    frame = noisy(shaken(sharp, 9, 5), 6, sigma=4.0)
+    result, _ = judged(frame, sharp)
+    assert psnr(result, sharp) > psnr(frame, sharp) + 6
+
+
+@pytest.mark.parametrize("length", [1, 5])
+@pytest.mark.parametrize("by", [(0.5, 0.0), (0.0, -0.5), (2.0, 0.0), (1.5, 1.5)])
+def test_a_shifted_result_does_not_shift_the_frame(length: int, by: tuple[float, float]) -> None:
+    sharp = leaves(6)
+    frame = shaken(sharp, length, 6)
+    result, verdict = judged(frame, moved(sharp, *by))
+    assert distance(frame, result) < 0.1 + 0.06 * (length - 1)
+    assert verdict.shift is not None
+    assert verdict.shift > 0.3
+    if math.hypot(*by) > 1:
+        assert "moved" in verdict.reason
+        assert verdict.strength == 0
+
+
+def test_a_small_shift_is_put_back_without_losing_the_restoration() -> None:
+    sharp = leaves(7)
+    frame = shaken(sharp, 5, 7)
+    result, _ = judged(frame, moved(sharp, 0.3))
+    assert psnr(result, sharp) > psnr(moved(sharp, 0.3), sharp)
+    assert psnr(result, sharp) > psnr(frame, sharp) + 5
+
+
+WRONG: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "NaN": lambda sharp, frame: sharp.clone().index_fill_(-1, torch.tensor([7]), float("nan")),
+    "infinity": lambda sharp, frame: sharp / torch.zeros(()),
+    "black": lambda sharp, frame: sharp * 0,
+    "blank": lambda sharp, frame: sharp * 0 + 0.5,
+    "another picture": lambda sharp, frame: leaves(99),
+    "double contours": lambda sharp, frame: 0.7 * sharp + 0.3 * moved(sharp, 4.0),
+    "double contours upwards": lambda sharp, frame: 0.7 * sharp + 0.3 * moved(sharp, 0.0, -4.0),
+    "upside down": lambda sharp, frame: sharp.flip(-2),
+    "noise": lambda sharp, frame: frame + 0.15 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(1)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("length", [1, 5, 9])
+def test_a_wrong_result_is_held_back(wrong: str, length: int) -> None:
+    sharp = leaves(8)
+    frame = shaken(sharp, length, 8)
+    result, verdict = judged(frame, WRONG[wrong](sharp, frame))
+    assert (result - frame).abs().mean() < 0.5 / 255
+    assert verdict.held_back > 0.9
+    assert verdict.reason
+
+
+@pytest.mark.parametrize("length", [1, 5])
+def test_halos_of_oversharpening_are_mostly_held_back(length: int) -> None:
+    sharp = leaves(9)
+    frame = shaken(sharp, length, 9)
+    wrong = unsharp(sharp, 3.0).clamp(0, 1)
+    result, verdict = judged(frame, wrong)
+    assert kept(frame, wrong, result) < 0.6
+    assert halo(result, sharp) < 0.5 * halo(wrong, sharp)
+    assert verdict.reason
+
+
+def halo(picture: Tensor, sharp: Tensor) -> float:
+    """Mean of what lies beyond the sharp picture's values within four pixels."""
+    high = F.max_pool2d(sharp, 9, stride=1, padding=4)
+    low = -F.max_pool2d(-sharp, 9, stride=1, padding=4)
+    return float(((picture - high).clamp(min=0) + (low - picture).clamp(min=0)).mean())
+
+
+def test_ringing_is_held_back() -> None:
+    sharp = leaves(10)
+    frame = shaken(sharp, 5, 10)
+    waves = 0.08 * torch.sin(torch.arange(frame.shape[-1]) * 1.6)
+    result, _ = judged(frame, sharp + waves)
+    assert float((result - frame).abs().mean()) < 0.3 * float(waves.abs().mean())
+
+
+@pytest.mark.parametrize("length", [1, 9])
+def test_colour_and_brightness_stay_while_sharpness_comes_through(length: int) -> None:
+    sharp = leaves(11)
+    frame = shaken(sharp, length, 11)
+    result, _ = judged(frame, sharp + torch.tensor([0.05, 0.0, -0.03]).view(3, 1, 1))
+    assert (result.mean((1, 2)) - frame.mean((1, 2))).abs().max() < 1 / 255
+    if length > 1:
+        assert psnr(result, sharp) > psnr(frame, sharp) + 6
+
+
+def test_only_the_wrong_part_is_held_back() -> None:
+    sharp = leaves(12)
+    frame = shaken(sharp, 7, 12)
+    restored = sharp.clone()
+    restored[:, 60:130, 80:170] = leaves(50)[:, 60:130, 80:170]
+    result, _ = judged(frame, restored)
+    inside = (slice(None), slice(70, 120), slice(90, 160))
+    assert (result - frame)[inside].abs().mean() < 0.15 * (restored - frame)[inside].abs().mean()
+    outside = (slice(None), slice(150, 216))
+    assert kept(frame[outside], sharp[outside], result[outside]) > 0.85
+
+
+@pytest.mark.parametrize("length", [1, 9])
+def test_a_softer_result_never_softens_the_frame(length: int) -> None:
+    frame = shaken(leaves(13), length, 13)
+    soft = F.avg_pool2d(F.pad(frame.unsqueeze(0), (1,) * 4, mode="reflect"), 3, stride=1)[0]
+    result, _ = judged(frame, soft)
+    assert psnr(result, frame) > psnr(soft, frame) + 1.5
+
+
+def test_strength_scales_the_change() -> None:
+    sharp = leaves(14)
+    frame = shaken(sharp, 7, 14)
+    shares = [kept(frame, sharp, judged(frame, sharp, strength)[0]) for strength in (0.25, 0.5, 1.0)]
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx(0.25, abs=0.07)
+    assert shares[1] == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 40), (33, 47), (64, 17)])
+def test_small_and_odd_sizes(height: int, width: int) -> None:
+    sharp = leaves(15)[:, :height, :width]
+    judged(noisy(sharp, 1), sharp)
+
+
+def test_the_authors_result_on_a_real_clip_keeps_its_gain_and_loses_no_sharpness(shared) -> None:
+    blurry = decoded(shared / "media/hvd/008_blurry.mp4", (4, 11, 24))
+    restored = decoded(shared / "media/hvd/008_selfhvd.mp4", (4, 11, 24))
+    for index, (frame, theirs) in enumerate(zip(blurry, restored, strict=True)):
+        result, verdict = judged(frame, theirs)
+        assert psnr(result, theirs) > psnr(frame, theirs) + 2, index
+        assert verdict.strength > 0.6
+
+
+def decoded(path, wanted: tuple[int, ...]) -> list[Tensor]:
+    import av
+
+    pictures = []
+    with av.open(str(path)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index in wanted:
+                whole = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1).float() / 255
+                pictures.append(whole[:, 300:900, 500:1300])
+    return pictures

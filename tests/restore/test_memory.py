@@ -1,0 +1,132 @@
+"""Memory: plans fit, running out is survived and told, the same frames come out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from restore_stand_ins import CPU, one_frame_clips, texture
+from torch import Tensor, nn
+
+from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import MemoryFault, UsageFault
+from selfhvd_cli.restore.architectures import ARCHITECTURES
+from selfhvd_cli.restore.memory import available_host_memory, available_memory, in_words, is_out_of_memory
+from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
+from selfhvd_cli.restore.restorer import Convention, Restorer
+from selfhvd_cli.restore.windows import restore_stream
+
+GIB = 1 << 30
+
+
+class Hungry(nn.Module):
+    """Brightens; fails as an allocator does when frames times pixels exceed what it was given."""
+
+    def __init__(self, most: int, error: type[Exception] = RuntimeError) -> None:
+        super().__init__()
+        self.most = most
+        self.error = error
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if frames[0, :, 0].numel() > self.most:
+            raise self.error("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return frames * 0.5
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, torch.cuda.OutOfMemoryError])
+@pytest.mark.parametrize("most", [8 * 96 * 96, 8 * 64 * 64, 3 * 64 * 64])
+def test_running_out_of_memory_is_retried_smaller_and_told(error: type[Exception], most: int) -> None:
+    frames = texture(1, 128, 150).expand(11, -1, -1, -1)
+    restorer = Restorer(Hungry(most, error), Convention())
+    results = list(restore_stream(restorer, one_frame_clips(frames), Plan(8, 2, guard=False), CPU))
+    torch.testing.assert_close(torch.stack([r.frame for r in results]), frames * 0.5, atol=4e-5, rtol=0)
+    events = [event for result in results for event in result.events]
+    assert events
+    assert all("out of memory" in event and "px" in event for event in events)
+
+
+def test_memory_that_never_suffices_ends_with_the_fault() -> None:
+    restorer = Restorer(Hungry(100), Convention())
+    with pytest.raises(MemoryFault, match="--max-memory") as caught:
+        list(restore_stream(restorer, one_frame_clips(texture(3, 128, 128)), Plan(2, guard=False), CPU))
+    assert caught.value.exit_code == 6
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
+    class Broken(nn.Module):
+        def forward(self, frames: Tensor) -> Tensor:
+            raise RuntimeError("shape mismatch")
+
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        list(restore_stream(Restorer(Broken(), Convention()), one_frame_clips(texture(1, 32, 32)), Plan(1), CPU))
+
+
+class SpoiltInHalf(nn.Module):
+    """Gives NaN under autocast, as some devices do in half precision."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames * (float("nan") if torch.is_autocast_enabled("cpu") else 0.9)
+
+
+def test_a_precision_that_spoils_numbers_is_left_for_float32() -> None:
+    frames = texture(1, 48, 48).expand(7, -1, -1, -1)
+    half = Compute(torch.device("cpu"), torch.bfloat16, "a test")
+    stream = restore_stream(
+        Restorer(SpoiltInHalf(), Convention()), one_frame_clips(frames), Plan(3, 1, guard=False), half
+    )
+    results = list(stream)
+    torch.testing.assert_close(torch.stack([r.frame for r in results]), frames * 0.9, atol=4e-5, rtol=0)
+    events = [event for result in results for event in result.events]
+    assert len(events) == 1
+    assert "float32" in events[0]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (2160, 3840)])
+@pytest.mark.parametrize("limit", [4 * GIB, 16 * GIB])
+def test_plans_fit_the_limit_and_shrink_with_it(name: str, height: int, width: int, limit: int) -> None:
+    row = ARCHITECTURES[name]
+    plan = choose_plan(row, height, width, CPU, max_memory=limit)
+    needed = estimate_memory(row, plan, height, width, CPU.dtype) + buffer_memory(plan, height, width)
+    assert needed <= limit
+    tight = choose_plan(row, height, width, CPU, max_memory=limit // 4)
+    assert (tight.tile or 10**6, tight.window) <= (plan.tile or 10**6, plan.window)
+
+
+def test_small_clips_take_whole_frames_and_full_windows() -> None:
+    plan = choose_plan(ARCHITECTURES["lite"], 240, 320, CPU, max_memory=4 * GIB)
+    assert plan.tile is None
+    assert plan.window == ARCHITECTURES["lite"].window
+
+
+def test_what_the_user_chose_stays() -> None:
+    plan = choose_plan(ARCHITECTURES["rvrt"], 2160, 3840, CPU, tile=512, window=6, max_memory=GIB)
+    assert (plan.tile, plan.window) == (512, 6)
+
+
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"window": 4, "tile": 8}, {"window": 4, "strength": 1.5}])
+def test_impossible_plans_name_the_option(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageFault, match=f"--{list(wrong)[-1]}"):
+        Plan(**wrong)  # type: ignore[arg-type]
+
+
+def container(folder: Path, limit: str, used: int, cache: int) -> Path:
+    (folder / "memory.max").write_text(f"{limit}\n")
+    (folder / "memory.current").write_text(f"{used}\n")
+    (folder / "memory.stat").write_text(f"anon 5\ninactive_file {cache}\n")
+    return folder
+
+
+def test_a_container_s_limit_counts(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 99 kB\nMemAvailable: {8 * GIB // 1024} kB\n")
+    assert available_host_memory(meminfo, container(tmp_path, str(2 * GIB), GIB, GIB // 4)) == GIB + GIB // 4
+    assert available_host_memory(meminfo, container(tmp_path, "max", GIB, 0)) == 8 * GIB
+    assert available_memory(torch.device("cpu"), 1000) == 1000
+
+
+def test_sizes_read_well() -> None:
+    assert in_words(3 * GIB // 2) == "1.5 GiB"
+    assert in_words(5 << 20) == "5.0 MiB"
