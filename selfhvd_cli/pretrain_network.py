@@ -183,7 +183,7 @@ def validate(network: Lite, paths: list[Path], config: PretrainConfig, compute: 
 
 def _cascade(network: Lite, target: Tensor, sources: Tensor) -> tuple[Restoration, Restoration]:
     """The target restored at half its size, then, with what that changed, at its own; each is trained by itself."""
-    half = network.half(target, sources)
+    half = network.restore_half(target, sources)
     seen = with_change(target, F.avg_pool2d(target, 2), half.frames.detach())
     start = Alignment(*(part.detach() for part in half.alignments[-1]))
     return half, network.restore(seen, sources, start, target)

@@ -210,7 +210,7 @@ class Lite(nn.Module):
         """Restore `target` `[B, 3, H, W]` with chosen `sources` `[B, K, 3, H, W]` at this one scale.
 
         Args:
-            start: the last alignment of `half`; it replaces the search for the flow at the coarse levels.
+            start: the last alignment of `restore_half`; it replaces the search for the flow at the coarse levels.
             recorded: where `target` was restored at half its size already, the frame as it was, `[B, 3, H, W]`.
         """
         levels = self.levels(*target.shape[-2:]) if start is None else 2
@@ -219,7 +219,7 @@ class Lite(nn.Module):
         here, there = [f[:batch] for f in everything], [f[batch:] for f in everything]
         return self._restore(target, sources, here, there, start, recorded)
 
-    def half(self, target: Tensor, sources: Tensor) -> Restoration:
+    def restore_half(self, target: Tensor, sources: Tensor) -> Restoration:
         """`restore` of the same pictures at half their size."""
         batch, count = sources.shape[:2]
         around = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, (batch, count))
