@@ -32,7 +32,7 @@ def test_only_the_wanted_frames_come_and_they_are_the_same(network: Lite) -> Non
 
 def test_sharp_and_blurred_frames_of_one_window_take_their_own_ways(network: Lite) -> None:
     """Large enough to be halved: blurred frames begin at the smaller size, the sharp one does not."""
-    frames = torch.rand(1, 3, 3, 360, 368)
+    frames = torch.rand(1, 3, 3, 504, 512)
     frames[:, ::2] = torch.nn.functional.avg_pool2d(frames[:, ::2].flatten(0, 1), 9, 1, 4).unflatten(0, (1, 2))
     with torch.inference_mode():
         together = network(frames)
