@@ -31,7 +31,8 @@ def test_a_comparison_needs_to_know_what_to_make(tmp_path: Path) -> None:
     clip = str(write_folder(tmp_path / "clip", shaken([0])))
     assert CliRunner().invoke(selfhvd, ["compare", clip, clip]).exit_code == 2
     assert CliRunner().invoke(selfhvd, ["compare", clip, clip, "-o", str(tmp_path / "out.txt")]).exit_code == 2
-    missing = CliRunner().invoke(selfhvd, ["compare", clip, str(tmp_path / "none.mp4"), "-o", str(tmp_path / "a.png")])
+    words = ["compare", clip, str(tmp_path / "none.mp4"), "-o", str(tmp_path / "a.png")]
+    missing = CliRunner().invoke(selfhvd, words)
     assert missing.exit_code == 4
 
 
