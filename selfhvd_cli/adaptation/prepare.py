@@ -25,9 +25,13 @@ from selfhvd_cli.training.objective import Objective
 from selfhvd_cli.training.probes import blurry_probes
 from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.trainer import Schedule, Trainer
+from selfhvd_cli.training.trust import MARGIN, base_gain
 
 WITHHELD = 4
 """Sharp frames withheld at most: enough for a score, too few to be missed."""
+
+SCRATCH_RATE = 2e-4
+"""Peak learning rate for fresh parameters; those that restore already move more carefully."""
 
 LOOKED_AT = 4
 """Real blurry places at which displacement and sharpness are measured."""
@@ -66,6 +70,8 @@ def prepare(
         UsageFault: there is a checkpoint of another job.
         MemoryFault: no sizes fit.
     """
+    if networks.scratch and "rate" not in job.options:
+        config = replace(config, rate=SCRATCH_RATE)
     identity = _identity(job, networks, materials)
     saved = _saved(job, identity)
     if saved is not None:
@@ -83,6 +89,11 @@ def prepare(
     messages = [_learned_from(clips), str(Sizes(side, length, config.batch, again))]
     if not any(shot.withheld for shot in shots):
         messages.append("too few sharp frames to withhold any: the held-out check re-blurs frames that took part")
+    if not trainer.objective.trusted:
+        messages.append(
+            "the network already makes the clip's sharp frames sharper than they are, so only labels sharper than "
+            "its own output teach it"
+        )
     if saved is not None:
         trainer.resume(saved["trainer"])
         messages.append(f"going on after step {trainer.step} of {config.steps} ({job.checkpoint})")
@@ -136,13 +147,16 @@ def _trainer(
     approach = Approach(networks.estimator, compute.device)
     batches = Batches(shots, approach, config, selects_frames=networks.row.selects_frames)
     base, aligner = networks.restorer.eval(), networks.estimator
-    known = held_out_probes(shots, base, aligner, approach, config, compute, batches.length, WITHHELD)
+    trusted = networks.scratch or base_gain(base, shots, compute, batches.length) <= MARGIN
+    known = held_out_probes(
+        shots, base, aligner, approach, config, compute, batches.length, WITHHELD, trusted
+    )
     return Trainer(
         base,
         job.model,
         networks.scratch,
         batches,
-        Objective(aligner, networks.perceptual, config, compute),
+        Objective(aligner, networks.perceptual, config, compute, trusted),
         known,
         blurry_probes(shots, LOOKED_AT, batches.length),
         config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from selfhvd_cli.errors import SelfHVDError, UsageFault
 
 if TYPE_CHECKING:
     from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress, AdaptReport
+    from selfhvd_cli.deblurring.job import DeblurJob
     from selfhvd_cli.training.trainer import StepReport
 
 STEPS = 2000
@@ -53,7 +55,8 @@ size_options = add_options(
     option("--crop", type=click.IntRange(min=64), help="Side of the crops in pixels; default: as suits the device."),
     option("--sequence", type=click.IntRange(min=2), help="Frames the network sees; default likewise."),
     option("--batch", type=click.IntRange(min=1), help="Crops a step, over all processes; default likewise."),
-    option("--rate", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate; default 1e-4."),
+    option("--rate", type=click.FloatRange(min=0, min_open=True),
+           help="Peak learning rate (5e-5; from scratch 2e-4)."),
     max_memory_option,
 )  # fmt: skip
 method_options = add_options(
@@ -150,6 +153,31 @@ def run_adaptation(console: Console, job: AdaptJob) -> AdaptReport:
     if report is None:
         raise SelfHVDError("the adaptation ended without a report.")
     return report
+
+
+def adapt_first(console: Console, job: DeblurJob, steps: int | None) -> DeblurJob:
+    """`deblur --adapt`: a job with weights adapted to its clip; those of an earlier adaptation are taken up again."""
+    from selfhvd_cli.adapt_network import default_weights
+    from selfhvd_cli.adaptation.job import AdaptJob
+
+    weights = default_weights([job.source], job.model)
+    if not weights.exists():
+        precision = "auto" if job.precision == "fp16" else job.precision
+        wanted = AdaptJob(
+            (job.source,),
+            weights,
+            model=job.model,
+            init=job.weights,
+            options={"seed": job.seed} | ({} if steps is None else {"steps": steps}),
+            device=job.device,
+            precision=precision,
+            max_memory=job.max_memory,
+            offline=job.offline,
+        )
+        for line in report_in_words(run_adaptation(console, wanted))[:2]:
+            console.say(line)
+    console.say(f"{job.source.name}: using the weights adapted to it, {weights}")
+    return replace(job, weights=str(weights))
 
 
 class _View:

@@ -15,6 +15,7 @@ from selfhvd_cli.cli.options import (
     dry_run_option,
     encoding_options,
     model_options,
+    option,
     output_options,
     overwrite_option,
     seed_option,
@@ -32,6 +33,8 @@ from selfhvd_cli.errors import UsageFault
 @add_options(
     strength_option,
     model_options,
+    option("--adapt", is_flag=True, help="First train the network on the clip itself, as selfhvd adapt does."),
+    option("--steps", type=click.IntRange(min=1), help="Steps of --adapt; default 2000."),
     compute_options,
     size_options,
     span_options,
@@ -50,6 +53,8 @@ def deblur(
     overwrite: bool,
     skip_existing: bool,
     dry_run: bool,
+    adapt: bool,
+    steps: int | None,
     codec: str | None,
     crf: int | None,
     preset: str | None,
@@ -68,6 +73,8 @@ def deblur(
 
     if overwrite and skip_existing:
         raise UsageFault("--overwrite and --skip-existing contradict each other; give one of them.")
+    if steps is not None and not adapt:
+        raise UsageFault("--steps belongs to --adapt; give both or neither.")
     encoding = Encoding(codec, crf, preset, hardware)
     batch = plan_batch(inputs, output)
     if skip_existing:
@@ -80,6 +87,10 @@ def deblur(
         DeblurJob(pair.source, pair.target, encoding=encoding, overwrite=overwrite, **settings)
         for pair in batch.pairs
     ]
+    if adapt and not dry_run:
+        from selfhvd_cli.cli.adapt import adapt_first
+
+        jobs = [adapt_first(console, job, steps) for job in jobs]
     if dry_run:
         show_plans(console, jobs)
     else:

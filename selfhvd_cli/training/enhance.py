@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.detail import detail
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.pairs import AlignedLabels
 
@@ -53,18 +53,16 @@ def choose_supervision(
 ) -> Supervision:
     """SIS, Eq. 8: c_i = [P_i > τ] and [S(A_i) > S(D(V)_i)]; the label where c_i, else the output for the whole clip.
 
-    Without SIS the label always.
+    Without SIS the label always. S is measured at half the size, see `detail`.
 
     Args:
         restored: `[N, 3, H, W]`: sg(D(V)).
         usable: `[N]`, bool: False where the label may not be used at all.
-        own: `[N]`, bool: the label is the frame itself.
+        own: `[N]`, bool: the label is the frame itself, exact to the pixel: nothing to be gained from the output.
     """
     if config.sis:
-        better = aligned.sharpness > sharpness(restored.clamp(0, 1))
-        chosen = (aligned.unmasked > config.distortion) & better & usable
-        # A sharp frame is its own best label, also when the network would sharpen it further.
-        chosen = chosen | own
+        better = aligned.sharpness > detail(restored)
+        chosen = (aligned.unmasked > config.distortion) & (better | own) & usable
     else:
         chosen = torch.ones_like(usable)
     choice = chosen.view(-1, 1, 1, 1)

@@ -14,7 +14,7 @@ from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.footage import Shot
-from selfhvd_cli.training.pairs import align_labels
+from selfhvd_cli.training.pairs import align_labels, teaches
 from selfhvd_cli.training.probes import Probe, cut, look, restore_probe, spread
 from selfhvd_cli.training.reblur import blurry_moments, reblur_like
 
@@ -91,6 +91,7 @@ def held_out_probes(
     compute: Compute,
     length: int,
     most: int,
+    trusted: bool = True,
 ) -> list[Probe]:
     """Two probes for each withheld frame: itself re-blurred, and its nearest blurry frame with it as label.
 
@@ -102,6 +103,7 @@ def held_out_probes(
         restorer: the base network.
         length: frames of a sequence.
         most: withheld or sharpest frames that are used.
+        trusted: whether the clip's sharp frames are sharper than what the base network makes of them.
     """
     held = [(number, frame) for number, shot in enumerate(shots) for frame in shot.withheld]
     substitutes = not held
@@ -110,22 +112,31 @@ def held_out_probes(
     probes = []
     for number, frame in spread(held, most):
         shot = shots[number]
-        probes.append(_reblurred(shot, frame, approach, length))
+        probes.append(_reblurred(shot, frame, restorer, trusted, approach, compute, length))
         if not substitutes and shot.blurry:
             _, neighbour = min((abs(other - frame), other) for other in shot.blurry)
-            probe = _labelled(shot, neighbour, frame, restorer, estimator, approach, config, compute, length)
-            if probe.mask is not None and float(probe.mask.mean()) > LEAST_TRUST:
+            probe = _labelled(
+                shot, neighbour, frame, restorer, trusted, estimator, approach, config, compute, length
+            )
+            if probe is not None:
                 probes.append(probe)
     return probes
 
 
-def _reblurred(shot: Shot, frame: int, approach: Approach, length: int) -> Probe:
-    """The probe of a sharp frame that was given the blur of a blurry one of its shot."""
+def _reblurred(
+    shot: Shot, frame: int, restorer: Restorer, trusted: bool, approach: Approach, compute: Compute, length: int
+) -> Probe:
+    """The probe of a sharp frame that was given the blur of a blurry one of its shot.
+
+    Its truth is the frame, or, where it cannot be trusted, what the base network makes of it without that blur.
+    """
     plain = cut(shot, frame, length, f"frame {frame} re-blurred")
     moments = blurry_moments(shot)
     frames = plain.frames.clone()
     frames[plain.place] = reblur_like(plain.input, shot, frame, moments[len(moments) // 2], approach)
-    return replace(plain, frames=frames, truth=plain.input.clone())
+    # A sharp frame that keeps some blur is no truth for a network that removes it.
+    truth = plain.input.clone() if trusted else restore_probe(restorer, plain, compute)
+    return replace(plain, frames=frames, truth=truth)
 
 
 def _labelled(
@@ -133,17 +144,23 @@ def _labelled(
     frame: int,
     label: int,
     restorer: Restorer,
+    trusted: bool,
     estimator: FlowEstimator,
     approach: Approach,
     config: AdaptConfig,
     compute: Compute,
     length: int,
-) -> Probe:
-    """The probe of a blurry frame with a withheld sharp frame, aligned onto the base network's output, as truth."""
+) -> Probe | None:
+    """The probe of a blurry frame with a withheld sharp frame, aligned onto the base network's output, as truth.
+
+    None where that tells nothing: it could not be aligned, or is softer than the output.
+    """
     probe = cut(shot, frame, length, f"frame {frame} against {label}")
     crop = approach.crop_near(shot, frame, label, probe.top, probe.left, probe.frames.shape[-1])
     output = restore_probe(restorer, probe, compute)
     one = torch.zeros(1, dtype=torch.bool, device=compute.device)
     output, given, label_crop = (x.unsqueeze(0).to(compute.device) for x in (output, probe.input, crop))
     found = align_labels(output, given, label_crop, one, estimator, config)
+    if float(found.mask.mean()) < LEAST_TRUST or not teaches(found, output, given, one, trusted, config).item():
+        return None
     return replace(probe, truth=found.pictures[0].cpu(), mask=found.mask[0].cpu())

@@ -37,6 +37,9 @@ class Objective:
     compute: Compute
     """Where and in what precision the network runs."""
 
+    trusted: bool = True
+    """Whether the clip's sharp frames are sharper than what the base network makes of them."""
+
     def backward_stage_one(self, restorer: Restorer, batch: Batch) -> dict[str, Tensor]:
         """L = L_rec + λ·L_per (Eq. 13) on the aligned labels; adds its gradient to the parameters.
 
@@ -45,8 +48,7 @@ class Objective:
         """
         output = restore_targets(restorer, batch.frames, batch.keep, self.compute)
         aligned = self._aligned(output, batch)
-        inputs, own = batch.targets.flatten(0, 1), batch.own.flatten()
-        weight = (teaches(aligned, inputs, own, self.config) & batch.taught.flatten()).float()
+        weight = (self._teaches(aligned, output, batch) & batch.taught.flatten()).float()
         losses = self._compare(output.flatten(0, 1), aligned.pictures, aligned.mask, weight)
         self._send_back(losses)
         return _detached(losses) | {"taught": weight.mean()}
@@ -68,9 +70,8 @@ class Objective:
         whole = whole.detach()
         supervision_frames, targets = _reduced(batch) if self.config.rscr else (batch.frames, None)
         aligned = self._aligned(whole, batch)
-        inputs, own = batch.targets.flatten(0, 1), batch.own.flatten()
-        usable = teaches(aligned, inputs, own, self.config)
-        chosen = choose_supervision(aligned, whole.flatten(0, 1), usable, own, self.config)
+        usable = self._teaches(aligned, whole, batch)
+        chosen = choose_supervision(aligned, whole.flatten(0, 1), usable, batch.own.flatten(), self.config)
         pictures, mask, weight = chosen.pictures, chosen.mask, batch.taught.flatten().float()
         if targets is not None:
             pictures, mask, weight = pictures[targets.index], mask[targets.index], weight[targets.index]
@@ -84,8 +85,7 @@ class Objective:
     def _stage_two_without_sevd(self, restorer: Restorer, batch: Batch, history: History | None) -> dict[str, Tensor]:
         output = restore_targets(restorer, batch.frames, batch.keep, self.compute)
         aligned = self._aligned(output, batch)
-        inputs, own = batch.targets.flatten(0, 1), batch.own.flatten()
-        weight = (teaches(aligned, inputs, own, self.config) & batch.taught.flatten()).float()
+        weight = (self._teaches(aligned, output, batch) & batch.taught.flatten()).float()
         losses = self._compare(output.flatten(0, 1), aligned.pictures, aligned.mask, weight)
         if history is not None:
             losses |= self._consistency(output, batch, history)
@@ -96,6 +96,10 @@ class Objective:
         """Labels of the batch on the network's current output, flattened to N = B·K."""
         output, targets, labels = (x.flatten(0, 1) for x in (output.detach(), batch.targets, batch.labels))
         return align_labels(output, targets, labels, batch.own.flatten(), self.estimator, self.config)
+
+    def _teaches(self, aligned: AlignedLabels, output: Tensor, batch: Batch) -> Tensor:
+        output, inputs = output.detach().flatten(0, 1), batch.targets.flatten(0, 1)
+        return teaches(aligned, output, inputs, batch.own.flatten(), self.trusted, self.config)
 
     def _compare(self, output: Tensor, target: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Tensor]:
         """L_rec and L_per, each the mean over all targets; those of weight 0 add nothing."""

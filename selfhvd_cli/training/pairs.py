@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selfhvd_cli.flow.estimator import Flow, FlowEstimator
-from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.detail import detail
 from selfhvd_cli.ops.warp import warp
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.masks import label_masks
@@ -35,7 +35,7 @@ class AlignedLabels:
     """`[N]`: P_i, the share of unmasked pixels of M_o."""
 
     sharpness: Tensor
-    """`[N]`: S(A_i)."""
+    """`[N]`: S(A_i), as `detail` measures it."""
 
 
 @torch.no_grad()
@@ -67,17 +67,28 @@ def align_labels(
         pictures,
         torch.where(exact, torch.ones_like(mask), mask),
         torch.where(own, torch.ones_like(unmasked), unmasked),
-        sharpness(pictures),
+        detail(pictures),
     )
 
 
-def teaches(aligned: AlignedLabels, inputs: Tensor, own: Tensor, config: AdaptConfig) -> Tensor:
+@torch.no_grad()
+def teaches(
+    aligned: AlignedLabels, output: Tensor, inputs: Tensor, own: Tensor, trusted: bool, config: AdaptConfig
+) -> Tensor:
     """`[N]`, bool: the label is clearly sharper than the input, or is the input.
 
-    The paper takes every label. Measured on a real night clip, labels hardly sharper than their frames taught
-    nothing but their errors of alignment.
+    The paper takes every label in stage 1, which suits a network from scratch. One that restores already may be
+    better than the clip's sharp frames (`trust.py`): measured, such labels made its output softer from the first
+    steps on (20 steps: -0.2 dB). Then a label must also be sharper than the current output.
+
+    Args:
+        own: `[N]`, bool: the label is the input.
+        trusted: whether the clip's sharp frames are sharper than what the base network makes of them.
     """
-    return own | (aligned.sharpness > config.clearly_sharper * sharpness(inputs))
+    clear = own | (aligned.sharpness > config.clearly_sharper * detail(inputs))
+    if trusted:
+        return clear
+    return clear & (aligned.sharpness > detail(output))
 
 
 def _is_near(output: Tensor, inputs: Tensor) -> Tensor:

@@ -115,3 +115,22 @@ def test_interrupted_it_says_how_to_go_on(clip: Path, tmp_path: Path, monkeypatc
     result = typed(clip, "-o", tmp_path / "w.safetensors")
     assert result.exit_code == 130
     assert "interrupted after step 7; the same command goes on" in result.stderr.replace("\n", "")
+
+
+def test_deblur_with_adapt_trains_first_and_once(
+    clip: Path, jobs: list[AdaptJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELFHVD_DATA_DIR", str(tmp_path / "data"))
+    deblurred: list[Any] = []
+    monkeypatch.setattr("selfhvd_cli.cli.deblur_runs.run_all", lambda console, batch, jobs: deblurred.extend(jobs))
+    words = ["deblur", str(clip), "-o", str(tmp_path / "out"), "--adapt", "--steps", "30"]
+    result = CliRunner().invoke(selfhvd, words)
+    assert result.exit_code == 0, result.output
+    assert jobs[0].options["steps"] == 30
+    assert deblurred[0].weights == str(jobs[0].weights)
+    jobs[0].weights.parent.mkdir(parents=True)
+    jobs[0].weights.touch()
+    assert CliRunner().invoke(selfhvd, words).exit_code == 0
+    assert len(jobs) == 1
+    assert deblurred[1].weights == str(jobs[0].weights)
+    assert CliRunner().invoke(selfhvd, ["deblur", str(clip), "--steps", "30"]).exit_code == 2

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from training_stand_ins import blurred, texture
 
-from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.detail import detail
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.enhance import choose_supervision, remove_sharp_clues
 from selfhvd_cli.training.pairs import AlignedLabels
@@ -34,7 +34,7 @@ def test_nothing_changes_without_sharp_or_without_blurry_frames() -> None:
 
 
 def labels(picture: torch.Tensor, unmasked: float) -> AlignedLabels:
-    return AlignedLabels(picture, torch.full((1, 1, 64, 64), 0.7), torch.tensor([unmasked]), sharpness(picture))
+    return AlignedLabels(picture, torch.full((1, 1, 64, 64), 0.7), torch.tensor([unmasked]), detail(picture))
 
 
 def test_the_label_is_taken_where_it_is_whole_and_sharper_than_the_output() -> None:
@@ -56,9 +56,9 @@ def test_the_label_is_taken_where_it_is_whole_and_sharper_than_the_output() -> N
     assert always.from_label.item()
 
 
-def test_a_sharp_frame_stays_its_own_label() -> None:
+def test_a_sharp_frame_is_its_own_label_unless_that_is_ruled_out() -> None:
     sharp = texture(64, 64).unsqueeze(0)
-    oversharp = (sharp + (sharp - blurred(sharp[0], 5).unsqueeze(0))).clamp(0, 1)
-    yes = torch.tensor([True])
-    chosen = choose_supervision(labels(sharp, 1.0), oversharp, yes, yes, AdaptConfig())
-    assert torch.equal(chosen.pictures, sharp)
+    crisper = (sharp + 0.1 * (sharp - blurred(sharp[0], 5).unsqueeze(0))).clamp(0, 1)
+    yes, no = torch.tensor([True]), torch.tensor([False])
+    assert choose_supervision(labels(sharp, 1.0), crisper, yes, yes, AdaptConfig()).from_label.item()
+    assert not choose_supervision(labels(sharp, 1.0), crisper, no, yes, AdaptConfig()).from_label.item()

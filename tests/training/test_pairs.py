@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
-from training_stand_ins import SearchEstimator, blurred, texture
+from training_stand_ins import SearchEstimator, blurred, make_shot, shaken_frames, texture, tiny_restorer
 
+from selfhvd_cli.device import Compute
 from selfhvd_cli.flow.estimator import Flow
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.pairs import align_labels, teaches
+from selfhvd_cli.training.trust import base_gain
 
 CONFIG = AdaptConfig()
 OWN, OTHER = torch.tensor([True]), torch.tensor([False])
@@ -77,6 +80,22 @@ def test_only_clearly_sharper_labels_teach() -> None:
     estimator = SearchEstimator()
     helpful = align_labels(soft, soft, sharp, OTHER, estimator, CONFIG)
     useless = align_labels(soft, soft, soft, OTHER, estimator, CONFIG)
-    assert teaches(helpful, soft, OTHER, CONFIG).item()
-    assert not teaches(useless, soft, OTHER, CONFIG).item()
-    assert teaches(useless, soft, OWN, CONFIG).item()
+    crisper = (sharp + 0.3 * (sharp - soft)).clamp(0, 1)
+    assert teaches(helpful, crisper, soft, OTHER, True, CONFIG).item()
+    assert not teaches(useless, soft, soft, OTHER, True, CONFIG).item()
+    assert teaches(useless, crisper, soft, OWN, True, CONFIG).item()
+    # Sharp frames that keep some blur must not pull back a network that removes it.
+    assert teaches(helpful, soft, soft, OTHER, False, CONFIG).item()
+    assert not teaches(helpful, crisper, soft, OTHER, False, CONFIG).item()
+    assert not teaches(useless, crisper, soft, OWN, False, CONFIG).item()
+
+
+def test_a_network_that_sharpens_sharp_frames_is_known() -> None:
+    frames, _ = shaken_frames()
+    shots, compute = [make_shot(frames)], Compute(torch.device("cpu"), torch.float32, "test")
+    restorer = tiny_restorer()
+    assert base_gain(restorer, shots, compute, 5) == pytest.approx(1.0)
+    with torch.no_grad():
+        for channel in range(3):
+            restorer.network.last.weight[channel, channel, 4, 3:6] = torch.tensor([-0.5, 1.0, -0.5])
+    assert base_gain(restorer, shots, compute, 5) > 1.25

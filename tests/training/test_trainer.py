@@ -40,9 +40,9 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_it_learns_from_nothing_but_the_clip() -> None:
-    trainer = tiny_trainer(40, rate=3e-3, check=10, average=0.9)
+    trainer = tiny_trainer(50, rate=3e-3, check=10, average=0.9, first_stage=0.8)
     reports = run(trainer)
-    assert [report.step for report in reports] == list(range(1, 41))
+    assert [report.step for report in reports] == list(range(1, 51))
     assert {report.stage for report in reports} == {1, 2}
     assert reports[0].losses.keys() == {"rec", "taught", "gradient"}
     assert reports[-1].losses.keys() == {"sevd", "sc", "from label", "gradient"}
@@ -114,7 +114,7 @@ def test_the_earlier_network_holds_the_output_in_place() -> None:
         base = trainer.base_values
         return sum(float((value - base[key]).square().sum()) for key, value in trainer.average.values.items())
 
-    assert moved(held) < 0.5 * moved(free)
+    assert moved(held) < 0.8 * moved(free)
 
 
 TOGETHER = """

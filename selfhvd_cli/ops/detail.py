@@ -1,0 +1,17 @@
+"""Sharpness for comparing recorded pictures with restored ones, in spite of noise."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from selfhvd_cli.ops.sharpness import sharpness
+
+
+def detail(pictures: Tensor) -> Tensor:
+    """S of Eq. 1 of the pictures at half their size: `[N]` for `[N, 3, H, W]`.
+
+    For comparing recorded frames with restored ones. A network takes away noise with the blur, and at full size the
+    noise of a blurry frame can outweigh the edges of a restored one.
+    """
+    return sharpness(F.avg_pool2d(pictures.float().clamp(0, 1), 2))
