@@ -162,8 +162,7 @@ class FolderWriter:
         picture = frame.picture
         unchanged = restored is None and (picture.format.is_rgb or picture.format.name.startswith("gray"))
         if not unchanged:
-            rgb = frame.rgb() if restored is None else torch.where(torch.isfinite(restored), restored, frame.rgb())
-            picture = _picture(rgb, deep=self.like.bit_depth > 8)
+            picture = _picture(_finite(frame, restored), deep=self.like.bit_depth > 8)
         with self.file.disk_faults():
             (self.file.part / name).write_bytes(_encoded(picture, suffix))
         frame.forget()
@@ -238,6 +237,14 @@ def _describe(folder: Path, picture: av.VideoFrame, rate: Fraction, count: int) 
         streams=(),
         chapters=(),
     )
+
+
+def _finite(frame: SourceFrame, restored: Tensor | None) -> Tensor:
+    """The restoration, and the frame as it was where there is none."""
+    if restored is None:
+        return frame.rgb()
+    restored = restored.detach().to("cpu", torch.float32)
+    return torch.where(torch.isfinite(restored), restored, frame.rgb())
 
 
 def _picture(rgb: Tensor, deep: bool) -> av.VideoFrame:

@@ -6,25 +6,29 @@ another form (nv12, p010, packed or palette) is first rearranged to the nearest 
 The way back adds a *change* to the stored planes instead of converting a whole picture: `yuv + M·(restored - rgb)`.
 An unchanged picture is thus bit-exact, codes outside [0, 1] survive, and no rounding of conversions reaches a file.
 
-The two loops work on bands of rows that fit the processor's cache: 5-7 ms each way for 1920×1080 on two cores, a
-third of what whole-plane operations take.
+Both loops work on bands of rows that fit the processor's cache, in numpy rather than torch: sharing such short steps
+among threads costs more than it gives, the more so where a network or an encoder keeps all cores busy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import cv2
 import numpy as np
 import torch
 from av.video.format import VideoFormat
+from numpy.typing import NDArray
 from torch import Tensor
 
-BAND = 60
-"""Rows of luma worked on at a time (even, so that bands end between chroma rows)."""
+Array = NDArray[Any]
+
+BAND_SAMPLES = 100_000
+"""Luma samples worked on at a time."""
 
 UNKNOWN_MATRIX = 2
 """FFmpeg's number for a stream that does not say which matrix it uses."""
@@ -136,6 +140,10 @@ def to_format(picture: av.VideoFrame, name: str, signal: Signal) -> av.VideoFram
 
 def planes_of(picture: av.VideoFrame) -> list[Tensor]:
     """The planes of a planar picture as integer tensors `[h, w]` that share its memory."""
+    return [torch.from_numpy(plane) for plane in _planes(picture)]
+
+
+def _planes(picture: av.VideoFrame) -> list[Array]:
     layout = layout_of(picture.format.name)
     assert layout is not None, picture.format.name
     dtype = np.uint8 if layout.bits == 8 else np.uint16
@@ -144,7 +152,7 @@ def planes_of(picture: av.VideoFrame) -> list[Tensor]:
         if plane.line_size < 0:
             raise ValueError("pictures stored upside down have to be reformatted first")
         codes = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // dtype().itemsize)
-        planes.append(torch.from_numpy(codes[:, : plane.width]))
+        planes.append(codes[:, : plane.width])
     return planes
 
 
@@ -152,22 +160,24 @@ def to_rgb(picture: av.VideoFrame, signal: Signal) -> Tensor:
     """A planar picture as `[3, H, W]` float32 RGB, clipped to [0, 1], in the stream's transfer curve."""
     layout = layout_of(picture.format.name)
     assert layout is not None, picture.format.name
-    planes = planes_of(picture)
+    planes = _planes(picture)
     height, width = planes[0].shape
-    rgb = torch.empty(3, height, width)
-    if layout.kind != "yuv":
-        order = (2, 0, 1) if layout.kind == "gbr" else (0, 0, 0)
-        for target, source in zip(rgb, order, strict=True):
-            target.copy_(planes[source]).mul_(1 / layout.top)
-        return rgb
-    offset, scale, middle, chroma_scale = _codes(layout, signal)
-    for target, chroma in zip(rgb, _chroma_rgb(planes[1], planes[2], middle, chroma_scale, signal), strict=True):
-        _upsample(chroma, target, layout, signal)
-    for top in range(0, height, BAND):
-        luma = planes[0][top : top + BAND].to(torch.float32).sub_(offset).mul_(1 / scale)
-        for target in rgb:
-            target[top : top + BAND].add_(luma).clamp_(0, 1)
-    return rgb
+    result = torch.empty(3, height, width)
+    rgb = result.numpy()
+    offset, scale, _, _ = _codes(layout, signal)
+    order = {"gbr": (2, 0, 1), "gray": (0, 0, 0)}.get(layout.kind)
+    for rows in _bands(height, width):
+        if order is not None:
+            for target, source in zip(rgb, order, strict=True):
+                np.multiply(planes[source][rows], np.float32(1 / layout.top), out=target[rows], dtype=np.float32)
+            continue
+        luma = planes[0][rows].astype(np.float32)
+        luma *= np.float32(1 / scale)
+        luma -= np.float32(offset / scale)
+        for target, chroma in zip(rgb, _chroma_rgb(planes[1], planes[2], rows, width, layout, signal), strict=True):
+            np.add(chroma, luma, out=target[rows])
+            np.clip(target[rows], 0, 1, out=target[rows])
+    return result
 
 
 def add_change(picture: av.VideoFrame, before: Tensor, after: Tensor, signal: Signal) -> None:
@@ -178,66 +188,97 @@ def add_change(picture: av.VideoFrame, before: Tensor, after: Tensor, signal: Si
     """
     layout = layout_of(picture.format.name)
     assert layout is not None, picture.format.name
-    planes = planes_of(picture)
+    planes = _planes(picture)
+    old = before.numpy()
+    new = after.detach().to("cpu", torch.float32).numpy()
     height, width = planes[0].shape
-    if layout.kind == "gbr":
-        for plane, source in zip(planes, (1, 2, 0), strict=False):
-            for top in range(0, height, BAND):
-                rows = slice(top, top + BAND)
-                change = _change(before[source, rows], after[source, rows]).mul_(layout.top)
-                _add(plane[rows], change, layout.top)
-        return
     red_weight, blue_weight = signal.weights
     weights = (red_weight, 1 - red_weight - blue_weight, blue_weight)
     scale = float(layout.top) if layout.kind == "gray" else _codes(layout, signal)[1]
-    chroma = _ChromaChange(layout, signal, height, width) if layout.kind == "yuv" else None
-    for top in range(0, height, BAND):
-        rows = slice(top, top + BAND)
-        change = _change(before[:, rows], after[:, rows])
-        if chroma is not None:
-            chroma.gather(change, top)
-        luma = change[0].mul_(weights[0] * scale)
-        luma.add_(change[1], alpha=weights[1] * scale).add_(change[2], alpha=weights[2] * scale)
+    for rows in _bands(height, width):
+        change = np.clip(new[:, rows], 0, 1)
+        change -= old[:, rows]
+        if not np.isfinite(change.sum()):
+            np.nan_to_num(change, copy=False, posinf=0, neginf=0)
+        if layout.kind == "gbr":
+            for plane, source in zip(planes, (1, 2, 0), strict=False):
+                change[source] *= np.float32(layout.top)
+                _add(plane[rows], change[source], layout.top)
+            continue
+        if layout.kind == "yuv":
+            first, last = rows.start // layout.sub_y, -(-rows.stop // layout.sub_y)
+            for plane, part in zip(planes[1:3], _chroma_change(change, layout, signal), strict=True):
+                _add(plane[first:last], part, layout.top)
+        for plane, weight in zip(change, weights, strict=True):
+            plane *= np.float32(weight * scale)
+        luma = change[0]
+        luma += change[1]
+        luma += change[2]
         _add(planes[0][rows], luma, layout.top)
-    if chroma is not None:
-        for plane, part in zip(planes[1:3], chroma.codes(), strict=True):
-            _add(plane, part, layout.top)
 
 
-class _ChromaChange:
-    """The change of an RGB picture on the grid of the chroma samples."""
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Slices of rows that begin between chroma rows of any subsampling."""
+    step = max(4, BAND_SAMPLES // width // 4 * 4)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
 
-    def __init__(self, layout: PixelLayout, signal: Signal, height: int, width: int) -> None:
-        self.layout, self.signal = layout, signal
-        self.mean = torch.empty(3, -(-height // layout.sub_y), -(-width // layout.sub_x))
 
-    def gather(self, change: Tensor, top: int) -> None:
-        """Average a band of rows `[3, h, W]` that begins at luma row `top`."""
-        sub_x, sub_y = self.layout.sub_x, self.layout.sub_y
-        first = top // sub_y
-        height, width = -(-change.shape[1] // sub_y), self.mean.shape[2]
-        pad = (width * sub_x - change.shape[2], height * sub_y - change.shape[1])
-        if any(pad):
-            change = torch.nn.functional.pad(change[None], (0, pad[0], 0, pad[1]), mode="replicate")[0]
-        for target, plane in zip(self.mean, change, strict=True):
-            if sub_x == sub_y == 1:
-                target[first : first + height] = plane
-            else:
-                rows = target[first : first + height]
-                cv2.resize(plane.numpy(), (width, height), dst=rows.numpy(), interpolation=cv2.INTER_AREA)
+def _chroma_rgb(
+    cb: Array, cr: Array, rows: slice, width: int, layout: PixelLayout, signal: Signal
+) -> tuple[Array, Array, Array]:
+    """What chroma adds to each of R, G, B in a band of luma rows, interpolated linearly."""
+    _, _, middle, scale = _codes(layout, signal)
+    red_weight, blue_weight = signal.weights
+    green_weight = 1 - red_weight - blue_weight
+    above = max(rows.start // layout.sub_y - 1, 0)  # one more row on each side, for the interpolation
+    below = min(-(-rows.stop // layout.sub_y) + 1, cb.shape[0])
+    blue = cb[above:below].astype(np.float32)
+    red = cr[above:below].astype(np.float32)
+    for plane, weight in ((blue, blue_weight), (red, red_weight)):
+        plane -= np.float32(middle)
+        plane *= np.float32(2 * (1 - weight) / scale)
+    green = blue * np.float32(-blue_weight / green_weight)
+    green -= red * np.float32(red_weight / green_weight)
+    begin = rows.start - above * layout.sub_y
+    window = slice(begin, begin + rows.stop - rows.start)
+    red, green, blue = (_upsampled(plane, layout, signal)[window, :width] for plane in (red, green, blue))
+    return red, green, blue
 
-    def codes(self) -> tuple[Tensor, Tensor]:
-        """The change of Cb and Cr in codes."""
-        red_weight, blue_weight = self.signal.weights
-        red, green, blue = self.mean
-        luma = red * red_weight
-        luma.add_(green, alpha=1 - red_weight - blue_weight).add_(blue, alpha=blue_weight)
-        chroma_scale = _codes(self.layout, self.signal)[3]
-        cb = (blue - luma).mul_(chroma_scale / (2 * (1 - blue_weight)))
-        cr = (red - luma).mul_(chroma_scale / (2 * (1 - red_weight)))
-        if self.signal.left_sited and self.layout.sub_x == 2:
-            return _shift_quarter(cb, -1), _shift_quarter(cr, -1)
-        return cb, cr
+
+def _upsampled(chroma: Array, layout: PixelLayout, signal: Signal) -> Array:
+    """Rows of chroma at the resolution of luma."""
+    if layout.sub_x == layout.sub_y == 1:
+        return chroma
+    if signal.left_sited and layout.sub_x == 2:
+        chroma = _shift_quarter(chroma, 1)
+    size = (chroma.shape[1] * layout.sub_x, chroma.shape[0] * layout.sub_y)
+    return cv2.resize(chroma, size, interpolation=cv2.INTER_LINEAR).reshape(size[::-1])
+
+
+def _chroma_change(change: Array, layout: PixelLayout, signal: Signal) -> tuple[Array, Array]:
+    """The change of Cb and Cr, in codes, for a change of RGB `[3, h, W]`."""
+    sub_x, sub_y = layout.sub_x, layout.sub_y
+    height, width = -(-change.shape[1] // sub_y), -(-change.shape[2] // sub_x)
+    pad = (height * sub_y - change.shape[1], width * sub_x - change.shape[2])
+    if any(pad):
+        change = np.pad(change, ((0, 0), (0, pad[0]), (0, pad[1])), mode="edge")
+    if sub_x * sub_y > 1:
+        parts = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in change]
+        red, green, blue = (part.reshape(height, width) for part in parts)
+    else:
+        red, green, blue = change
+    red_weight, blue_weight = signal.weights
+    luma = red * np.float32(red_weight)
+    luma += green * np.float32(1 - red_weight - blue_weight)
+    luma += blue * np.float32(blue_weight)
+    scale = _codes(layout, signal)[3]
+    cb, cr = blue - luma, red - luma
+    cb *= np.float32(scale / (2 * (1 - blue_weight)))
+    cr *= np.float32(scale / (2 * (1 - red_weight)))
+    if signal.left_sited and sub_x == 2:
+        return _shift_quarter(cb, -1), _shift_quarter(cr, -1)
+    return cb, cr
 
 
 def _codes(layout: PixelLayout, signal: Signal) -> tuple[float, float, float, float]:
@@ -248,49 +289,23 @@ def _codes(layout: PixelLayout, signal: Signal) -> tuple[float, float, float, fl
     return 16.0 * step, 219.0 * step, 128.0 * step, 224.0 * step
 
 
-def _chroma_rgb(cb: Tensor, cr: Tensor, middle: float, scale: float, signal: Signal) -> tuple[Tensor, Tensor, Tensor]:
-    """What chroma adds to luma in each of R, G, B, on the chroma grid."""
-    red_weight, blue_weight = signal.weights
-    green_weight = 1 - red_weight - blue_weight
-    blue = cb.to(torch.float32).sub_(middle).mul_(2 * (1 - blue_weight) / scale)
-    red = cr.to(torch.float32).sub_(middle).mul_(2 * (1 - red_weight) / scale)
-    green = blue * (-blue_weight / green_weight)
-    green.add_(red, alpha=-red_weight / green_weight)
-    return red, green, blue
-
-
-def _upsample(chroma: Tensor, target: Tensor, layout: PixelLayout, signal: Signal) -> None:
-    """Write a chroma plane, interpolated linearly, into a luma-sized plane."""
-    if layout.sub_x == layout.sub_y == 1:
-        target.copy_(chroma)
-        return
-    if signal.left_sited and layout.sub_x == 2:
-        chroma = _shift_quarter(chroma, 1)
-    size = (chroma.shape[1] * layout.sub_x, chroma.shape[0] * layout.sub_y)
-    if size == (target.shape[1], target.shape[0]):
-        cv2.resize(chroma.numpy(), size, dst=target.numpy(), interpolation=cv2.INTER_LINEAR)
-        return
-    whole = cv2.resize(chroma.numpy(), size, interpolation=cv2.INTER_LINEAR)
-    target.copy_(torch.from_numpy(whole[: target.shape[0], : target.shape[1]]))
-
-
-def _shift_quarter(plane: Tensor, direction: int) -> Tensor:
+def _shift_quarter(plane: Array, direction: int) -> Array:
     """A plane read a quarter of its own sample to the right (1) or the left (-1): between left and central siting."""
     if plane.shape[1] < 2:
         return plane
-    moved = plane * 0.75
+    moved = plane * np.float32(0.75)
+    quarter = plane * np.float32(0.25)
     if direction > 0:
-        moved[:, :-1].add_(plane[:, 1:], alpha=0.25)
-        moved[:, -1:].add_(plane[:, -1:], alpha=0.25)
+        moved[:, :-1] += quarter[:, 1:]
+        moved[:, -1] += quarter[:, -1]
     else:
-        moved[:, 1:].add_(plane[:, :-1], alpha=0.25)
-        moved[:, :1].add_(plane[:, :1], alpha=0.25)
+        moved[:, 1:] += quarter[:, :-1]
+        moved[:, 0] += quarter[:, 0]
     return moved
 
 
-def _change(before: Tensor, after: Tensor) -> Tensor:
-    return torch.clamp(after, 0, 1).sub_(before).nan_to_num_(0, 0, 0)
-
-
-def _add(plane: Tensor, change: Tensor, top: int) -> None:
-    plane.copy_(change.add_(plane).round_().clamp_(0, top))
+def _add(plane: Array, change: Array, top: int) -> None:
+    np.rint(change, out=change)
+    change += plane
+    np.clip(change, 0, top, out=change)
+    plane[:] = change
