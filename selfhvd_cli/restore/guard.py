@@ -34,7 +34,7 @@ COARSE = 4
 
 STILL = (0.02, 0.01)
 """Mean displacement that is left as it is: pixels, and more per pixel of blur (whose centre is no certain place).
-On synthetic clips, putting back what is beyond this gains 0.3 dB and takes a third off the shift against the truth."""
+On synthetic clips 0.02 and 0.01 leave a shift of 0.101 px against the truth, 0.08 and 0.06 one of 0.111 px."""
 
 MOVED = 0.35
 """Mean displacement beyond that, in pixels, from which on the result is given up instead of put back."""
