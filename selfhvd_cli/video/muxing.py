@@ -141,6 +141,7 @@ def _add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoS
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = like.width, like.height, plan.pixel_format
     context.time_base = stream.time_base = job.time_base
+    context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices instead of working on several
     context.color_primaries, context.color_trc = plan.color.primaries, plan.color.transfer
     context.colorspace, context.color_range = plan.color.matrix, plan.color.range
     if like.sample_aspect_ratio:
