@@ -39,7 +39,8 @@ def draw_street(height: int = 1700, width: int = 1250, seed: int = 4) -> np.ndar
         cv2.rectangle(picture, (left + 110, ground - 125), (left + wide - 24, ground - 25), (40, 55, 70), -1)
         left += wide
     stones = picture[ground:]
-    stones[:] = 120 + sum(size * noise(rng, *stones.shape[:2], scale)[..., None] for size, scale in ((22, 12), (6, 1)))
+    grain = 22 * noise(rng, *stones.shape[:2], 12) + 6 * noise(rng, *stones.shape[:2], 1)
+    stones[:] = 120 + grain[..., None]
     for number, y in enumerate(range(0, height - ground, 26)):
         stones[y : y + 3] *= 0.6
         for x in range((number % 2) * 22, width, 44):
