@@ -30,6 +30,9 @@ from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.trainer import with_values
 from selfhvd_cli.weights.locate import adapted_folder
 
+CHECKPOINT_SECONDS = 60.0
+"""Longest time between checkpoints: where steps are slow, less work is lost."""
+
 OPTIONS = tuple(field.name for field in fields(AdaptConfig))
 
 
@@ -134,6 +137,7 @@ def _train(run: Run) -> Generator[AdaptProgress, None, None]:
     job, trainer, leads = run.job, run.trainer, run.processes.leads
     began, first = time.monotonic(), trainer.step
     ended: End = "steps"
+    saved = began
     base = None if run.networks.scratch else with_values(trainer.restorer, trainer.base_values)
     log = Log(job.log, trainer.step) if leads else None
     try:
@@ -142,8 +146,10 @@ def _train(run: Run) -> Generator[AdaptProgress, None, None]:
                 log.add(report)
             if report.failed:
                 ended = "not finite"
-            if leads and report.step % job.checkpoint_every == 0:
+            due = report.step % job.checkpoint_every == 0 or time.monotonic() - saved > CHECKPOINT_SECONDS
+            if leads and due and not report.failed:
                 _save(run, log)
+                saved = time.monotonic()
             yield AdaptProgress("train", report.step, report.steps, step=report, messages=report.events)
             if _is_late(run, began):
                 ended = "minutes"
