@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -194,8 +193,3 @@ class VideoReader:
         if self.length is not None:
             asked += f" --duration {float(self.length):g}"
         return f"{self.info.path}: no frame lies in {asked}; the clip's length is {length}."
-
-
-def with_frame_rate(info: VideoInfo, rate: Fraction) -> VideoInfo:
-    """`info` of a folder of frames that were taken at another rate."""
-    return replace(info, frame_rate=rate, time_base=1 / rate)

@@ -454,3 +454,11 @@ def test_data_tracks_and_chapters_of_a_trimmed_clip(shared: Path, tmp_path: Path
     assert 0 <= min(time for time in shown if time >= 0) < 1.1
     whole = {digest for track in tracks_of(source) for digest, _, _ in track.packets}
     assert {digest for digest, _, _ in telemetry.packets} <= whole
+
+
+def test_interlaced_video_stays_interlaced(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=4, sound=False, options={"flags": "+ildct+ilme", "x264-params": "tff=1"})
+    if not probe(source).interlaced:
+        pytest.skip("this encoder does not flag interlaced pictures")
+    copy(source, source.with_name("out.mp4"))
+    assert probe(source.with_name("out.mp4")).interlaced
