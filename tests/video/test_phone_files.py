@@ -80,7 +80,7 @@ CONSEQUENCES = {
 """What the comparison finds for a line of the receipt."""
 
 
-KNOWN_SHORTFALLS = {"gopro_karma.mp4": "its time code track is copied, but not found again as the streams' timecode tag"}
+KNOWN_SHORTFALLS = {"gopro_karma.mp4": "its time code track is copied, but not read again as the streams' tag"}
 """Files of which something is lost that the receipt does not name yet."""
 
 
