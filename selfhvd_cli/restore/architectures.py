@@ -68,8 +68,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=32,
         overlap=20,
         tile_overlap=96,
-        bytes_per_pixel=600,
-        bytes_per_pixel_frame=60,
+        bytes_per_pixel=700,
+        bytes_per_pixel_frame=30,
     ),
     # zzh-tech/ESTRNN: BGR, (v - 127.5) / 255, multiples of 4.
     "ifirnn": Architecture(
@@ -88,8 +88,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=20,
         overlap=4,
         tile_overlap=96,
-        bytes_per_pixel=1200,
-        bytes_per_pixel_frame=60,
+        bytes_per_pixel=1450,
+        bytes_per_pixel_frame=70,
     ),
     # Asserts 64 pixels at a quarter of the size; vs-basicvsrpp extends by replication, too.
     "basicvsrpp": Architecture(
@@ -98,8 +98,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=16,
         overlap=4,
         tile_overlap=96,
-        bytes_per_pixel=1500,
-        bytes_per_pixel_frame=160,
+        bytes_per_pixel=2000,
+        bytes_per_pixel_frame=180,
     ),
     # Clips of two frames, 8x8 windows on the quarter grid; the official script mirrors rows, columns and last frame.
     "rvrt": Architecture(

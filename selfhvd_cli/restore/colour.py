@@ -18,14 +18,24 @@ PATCH = 32
 """Side in pixels of the patches whose means are compared."""
 
 
-def with_colour_of(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """The picture `[1, 3, H, W]` with the mean colours of `source`, and how far they were off, in 8-pixel blocks."""
+def put_back_colour(source: Tensor, picture: Tensor) -> Tensor:
+    """Give a picture the mean colours of its source, in place.
+
+    Args:
+        source, picture: `[1, 3, H, W]`.
+
+    Returns:
+        How far the local means were off, `[1, 1, H/8, W/8]`.
+    """
     change = picture[..., ::STEP, ::STEP] - source[..., ::STEP, ::STEP]
     overall = change.mean((2, 3), keepdim=True)
     local = smooth(F.avg_pool2d(change, PATCH // STEP, ceil_mode=True)) - overall
-    correction = overall + local - local.clamp(-SAME, SAME)
-    if float(correction.abs().max()) > 0.25 / 255.0:
-        picture = (picture - enlarged(correction, picture, PATCH)).clamp_(0.0, 1.0)
+    excess = local - local.clamp(-SAME, SAME)
+    picture.sub_(overall)
+    if float(excess.abs().max()) > 0.5 * SAME:
+        for channel in range(3):
+            one = slice(channel, channel + 1)
+            picture[:, one].sub_(enlarged(excess[:, one], picture, PATCH))
+    picture.clamp_(0.0, 1.0)
     off = (local + overall).abs().amax(1, keepdim=True)
-    blocks = picture[..., ::BLOCK, ::BLOCK]
-    return picture, enlarged(off, blocks, PATCH // BLOCK)
+    return enlarged(off, picture[..., ::BLOCK, ::BLOCK], PATCH // BLOCK)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from selfhvd_cli.ops.sharpness import LUMA, sharpness
 from selfhvd_cli.ops.stencil import smooth
-from selfhvd_cli.restore.colour import with_colour_of
+from selfhvd_cli.restore.colour import put_back_colour
 from selfhvd_cli.restore.displacement import displacements, shifted
 from selfhvd_cli.restore.halos import beyond
 from selfhvd_cli.restore.keep_sharp import BLOCK, Mix, enlarged, keep_sharp, measure, ramp
@@ -131,9 +131,10 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
         return frame, Verdict(0.0, 1.0, reason="the network's picture is black or blank")
     source = frame.unsqueeze(0)
     picture = restored.unsqueeze(0).clamp(0.0, 1.0)
-    picture, colour = with_colour_of(source, picture)
+    colour = put_back_colour(source, picture)
     source_gray, picture_gray = _gray(source), _gray(picture)
-    source_light, picture_light = _light(source_gray), _light(picture_gray)
+    source_half, picture_half = _halved(source_gray), _halved(picture_gray)
+    source_light, picture_light = _light(source_half), _light(picture_half)
     whole, local = displacements(source_light, picture_light)
     denied, blur = unexplained(source_light, picture_light)
     blur *= COARSE
@@ -144,10 +145,12 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     if excess > 0.0:
         picture = shifted(picture, whole * (-excess * COARSE / shift))
         picture_gray = _gray(picture)
-        picture_light = _light(picture_gray)
+        picture_half = _halved(picture_gray)
+        picture_light = _light(picture_half)
         _, local = displacements(source_light, picture_light)
         denied, _ = unexplained(source_light, picture_light)
-    overshoot, halos = beyond(source_gray, picture_gray, OVERSHOOT[0] + OVERSHOOT[1] * blur)
+    overshoot, halos = beyond(source_half, picture_half, OVERSHOOT[0] + OVERSHOOT[1] * blur)
+    overshoot = enlarged(overshoot, source, 2)
     picture_gray.sub_(overshoot)
     picture.sub_(overshoot)
 
@@ -190,9 +193,13 @@ def _gray(picture: Tensor) -> Tensor:
     return (weights @ picture.flatten(2)).view(1, 1, *picture.shape[-2:])
 
 
-def _light(picture: Tensor) -> Tensor:
+def _halved(picture: Tensor) -> Tensor:
+    return F.avg_pool2d(picture, 2, ceil_mode=True)
+
+
+def _light(half: Tensor) -> Tensor:
     """Coarse grey picture in about linear light: the square of a code value, whatever the curve's exact exponent."""
-    return F.avg_pool2d(F.avg_pool2d(picture, 2, ceil_mode=True).square_(), COARSE // 2, ceil_mode=True)
+    return F.avg_pool2d(half.square(), COARSE // 2, ceil_mode=True)
 
 
 def _limits(limits: tuple[tuple[float, float], tuple[float, float]], blur: float) -> tuple[float, float]:

@@ -60,20 +60,11 @@ def measure(source: Tensor, picture: Tensor) -> Detail:
     at_source = laplacian(source)
     at_change = laplacian(picture).sub_(at_source)
     at_grain = fine_band(at_source)
-    blocks = [_blocks(field) for field in (at_source, at_change, at_grain)]
-    # Gram matrices of each block's three fields hold all six products.
-    rows, columns = blocks[0].shape[:2]
-    fields = torch.stack([block.reshape(rows * columns, -1) for block in blocks], dim=1)
-    gram = (fields @ fields.mT).view(rows, columns, 9).permute(2, 0, 1).unsqueeze(0) / BLOCK**2
-    source, cross, grain_source, _, change, grain_change, _, _, grain = binomial(gram).split(1, dim=1)
-    return Detail(source, cross, change, grain_source, grain_change, grain, _variance(at_source))
-
-
-def _blocks(field: Tensor) -> Tensor:
-    """`[1, 1, H, W]` as `[rows, columns, BLOCK, BLOCK]`, zeros beyond the edges."""
-    height, width = field.shape[-2:]
-    padded = F.pad(field, (0, -width % BLOCK, 0, -height % BLOCK))[0, 0]
-    return padded.view(padded.shape[0] // BLOCK, BLOCK, -1, BLOCK).transpose(1, 2)
+    fields = (at_source, at_change, at_grain)
+    pairs = [(0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)]
+    means = [F.avg_pool2d(fields[one] * fields[two], BLOCK, ceil_mode=True) for one, two in pairs]
+    energy, cross, change, grain_source, grain_change, grain = binomial(torch.cat(means, dim=1)).split(1, dim=1)
+    return Detail(energy, cross, change, grain_source, grain_change, grain, _variance(at_source))
 
 
 def _variance(field: Tensor) -> float:
