@@ -59,7 +59,7 @@ def test_edit_lists(clip: Callable[..., Path], edits: list[Edit]) -> None:
 
 @pytest.mark.parametrize("duration", [7, 1 << 34])
 @pytest.mark.parametrize("place", [(b"mvhd",), (b"trak", b"tkhd"), (b"trak", b"mdia", b"mdhd")])
-def test_header_fields_grow_where_they_must(  # noqa: E501
+def test_header_fields_grow_where_they_must(
     clip: Callable[..., Path], duration: int, place: tuple[bytes, ...]
 ) -> None:
     movie = read_movie(clip("a.mp4", frames=2, sound=False))[0]
