@@ -145,17 +145,31 @@ def apply(source: Donor, output: Path, plan: Graft) -> None:
     if len(written) < len(plan.muxed):
         raise ValueError("fewer tracks were written than planned")
     timescale = get_header(movie.need(b"mvhd"))[2]
+    ids = [_track_id(each) for each in source.movie.all(b"trak")]
+    extra = written[len(plan.muxed) :]  # chapter names of a trimmed clip
+    _renumber(written, extra, first=max(ids) + 1)
     tracks: list[Box] = []
     for track_id, track in zip(plan.muxed, written, strict=False):
         tracks.append(_muxed_track(source, track, track_id, timescale, plan))
     carried = [_carried_track(source, track_id, timescale, plan) for track_id in plan.carried]
-    ids = [_track_id(each) for each in source.movie.all(b"trak")]
-    extra = written[len(plan.muxed) :]
-    for number, track in enumerate(extra):
-        set_header(track.need(b"tkhd"), number=max(ids) + 1 + number)
     ordered = sorted(tracks + [track for track, _ in carried], key=lambda track: ids.index(_track_id(track)))
     _dress_movie(source, movie, ordered + extra, plan)
     _assemble(source, output, top, movie, tracks + extra, carried, plan)
+
+
+def _renumber(written: list[Box], extra: list[Box], first: int) -> None:
+    """Give tracks that the source does not have IDs behind the source's, also where others refer to them."""
+    new_ids = {_track_id(track): first + number for number, track in enumerate(extra)}
+    for track in extra:
+        set_header(track.need(b"tkhd"), number=new_ids[_track_id(track)])
+    for track in written:
+        box = track.find(b"tref")
+        if box is not None:
+            references = parse(box.payload)
+            for each in references:
+                old = struct.unpack(f">{len(each.payload) // 4}I", each.payload)
+                each.payload = struct.pack(f">{len(old)}I", *(new_ids.get(number, number) for number in old))
+            box.payload = b"".join(each.bytes() for each in references)
 
 
 def _muxed_track(source: Donor, written: Box, track_id: int, timescale: int, plan: Graft) -> Box:
@@ -209,9 +223,20 @@ def _dress_track(original: Box, track: Box, plan: Graft) -> None:
     if not plan.same_kind:
         return
     track.need(b"mdia").replace(b"hdlr", original.need(b"mdia", b"hdlr"))
-    for kind in (*SOURCE_TAGS, b"tref"):
-        if (box := original.find(kind)) is not None and not (kind == b"tref" and plan.start is not None):
+    for kind in SOURCE_TAGS:
+        if (box := original.find(kind)) is not None:
             track.replace(kind, _dated(box, plan))
+    track.replace(b"tref", _references(original.find(b"tref"), track.find(b"tref"), plan))
+
+
+def _references(box: Box | None, written: Box | None, plan: Graft) -> Box | None:
+    """A track's references to others: the source's, those to the chapters of a trimmed clip as FFmpeg wrote them."""
+    if plan.start is None:
+        return box
+    kept = [each for each in parse(box.payload) if each.kind != b"chap"] if box is not None else []
+    new = [each for each in parse(written.payload) if each.kind == b"chap"] if written is not None else []
+    payload = b"".join(each.bytes() for each in kept + new)
+    return Box(b"tref", payload) if payload else None
 
 
 def _dress_description(original: Box, written: Box, plan: Graft) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ from video_clips import Track, codes_of, tracks_of
 from selfhvd_cli.errors import DiskFault, EnvironmentFault, SelfHVDError, UsageFault
 from selfhvd_cli.video import muxing as muxing_module
 from selfhvd_cli.video import writer as writer_module
+from selfhvd_cli.video.boxes import read_movie
 from selfhvd_cli.video.encoders import Encoding, nearest_format
 from selfhvd_cli.video.info import VideoInfo, probe
 from selfhvd_cli.video.reader import open_reader
@@ -248,6 +250,9 @@ def test_trimming_moves_everything(clip: Callable[..., Path]) -> None:
     after = probe(target)
     assert after.metadata["creation_time"] == "2024-01-24T14:50:15.000000Z"
     assert [chapter.metadata["title"] for chapter in after.chapters] == ["two"]
+    names = next(stream for stream in after.streams if stream.kind == "data")
+    picture = read_movie(target)[0].all(b"trak")[0]
+    assert struct.pack(">I4sI", 12, b"chap", names.id) == picture.need(b"tref").payload
     sound = next(track for track in tracks_of(target) if track.kind == "audio")
     whole = [packet[0] for track in tracks_of(source) if track.kind == "audio" for packet in track.packets]
     assert "".join(packet[0] for packet in sound.packets) in "".join(whole)
