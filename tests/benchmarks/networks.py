@@ -93,14 +93,14 @@ def build(name: str, device: str) -> nn.Module:
 
 
 def multiply_accumulates(name: str) -> float:
-    """GMAC of one more 720p frame: half of what eight frames take beyond six; of a pair, what it takes."""
+    """GMAC of one more 720p frame: half of what six frames take beyond four; of a pair, what it takes."""
     if name in FLOW:
         return count(name, 2)
     if ARCHITECTURES[name].convention.selects_frames:
         # It looks at the frames to choose some, which tensors without values do not allow; the work goes with pixels.
         size = (512, 512)
-        return (count(name, 8, size) - count(name, 6, size)) / 2 * (720 * 1280) / (size[0] * size[1])
-    return (count(name, 8) - count(name, 6)) / 2
+        return (count(name, 6, size) - count(name, 4, size)) / 2 * (720 * 1280) / (size[0] * size[1])
+    return (count(name, 6) - count(name, 4)) / 2
 
 
 def count(name: str, frames: int, size: tuple[int, int] | None = None) -> float:
