@@ -16,7 +16,7 @@ from selfhvd_cli.training.trainer import StepReport
 SCRATCH = "scratch"
 """What `init` says for fresh parameters."""
 
-FlowChoice = Literal["auto", "sea-raft", "raft", "lite", "dis"]
+FlowChoice = Literal["auto", "sea-raft", "sea-raft-s", "raft", "flowformer", "lite", "dis"]
 PerceptualChoice = Literal["auto", "vgg19", "none"]
 End = Literal["steps", "minutes", "patience", "not finite"]
 

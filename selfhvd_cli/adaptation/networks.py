@@ -22,7 +22,14 @@ from selfhvd_cli.weights.load import load_state_dict
 from selfhvd_cli.weights.pull import pull
 from selfhvd_cli.weights.spec import manifest
 
-ESTIMATORS = {"sea-raft": "sea_raft_m", "raft": "raft_large", "lite": "lite", "dis": "dis"}
+ESTIMATORS = {
+    "sea-raft": "sea_raft_m",
+    "sea-raft-s": "sea_raft_s",
+    "raft": "raft_large",
+    "flowformer": "flowformerpp",
+    "lite": "lite",
+    "dis": "dis",
+}
 """`--flow` → row of `flow.estimators.ESTIMATORS`."""
 
 

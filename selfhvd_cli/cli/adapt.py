@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 STEPS = 2000
 
+FLOWS = ("auto", "sea-raft", "sea-raft-s", "raft", "flowformer", "lite", "dis")
+"""Of `adaptation.job.FlowChoice`, repeated here because that module imports torch."""
+
 length_options = add_options(
     option("--steps", type=click.IntRange(min=1), default=STEPS, show_default=True, help="Optimizer steps in all."),
     option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this long."),
@@ -45,7 +48,7 @@ base_options = add_options(
     model_option,
     option("--init", metavar="NAME|FILE|scratch",
            help="Weights to begin with; default: the network's own. scratch: fresh ones."),
-    option("--flow", type=click.Choice(["auto", "sea-raft", "raft", "lite", "dis"]), default="auto",
+    option("--flow", type=click.Choice(FLOWS), default="auto",
            show_default=True, help="What aligns labels; auto: sea-raft where it is at hand, else lite."),
     option("--perceptual", type=click.Choice(["auto", "vgg19", "none"]), default="auto", show_default=True,
            help="Compare features too; auto: where VGG-19 is at hand."),

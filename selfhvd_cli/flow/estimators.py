@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from selfhvd_cli.errors import UsageFault, WeightsFault
 from selfhvd_cli.flow.estimator import FlowEstimator
+from selfhvd_cli.weights.check import check_state_dict
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Estimator:
     """Whether its confidence tells anything; where it does not, M_u is 1."""
 
     weights: str | None = None
-    """Name of its weights in the manifest; None where it needs none or none are published for download."""
+    """Name of its weights and of its architecture in the manifest; None where it needs none."""
 
     def build(self, state: Mapping[str, Tensor] | None = None, device: torch.device | None = None) -> FlowEstimator:
         """The estimator, ready to call.
@@ -46,12 +47,8 @@ class Estimator:
                 "pull or import them (selfhvd weights), or use the flow estimator dis."
             )
         network = self.network()
-        try:
-            network.load_state_dict(dict(state), strict=True)
-        except RuntimeError as fault:
-            raise WeightsFault(
-                f"the weights do not fit {type(network).__name__}: {str(fault)[:300]}; name those of this network."
-            ) from None
+        check_state_dict("the flow's weights", self.weights or "", network.state_dict(), state)
+        network.load_state_dict(dict(state), strict=True)
         return self.wrap(network.to(device))
 
 
@@ -127,8 +124,7 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "sea_raft_m": Estimator(_sea_raft_medium, _wrap_sea_raft, uncertainty=True, weights="sea_raft_m"),
     "sea_raft_s": Estimator(_sea_raft_small, _wrap_sea_raft, uncertainty=True, weights="sea_raft_s"),
     "raft_large": Estimator(_raft, _wrap_raft, uncertainty=False, weights="raft_large"),
-    # Published on a drive that asks for a click; imported by hand.
-    "flowformerpp": Estimator(_flowformerpp, _wrap_flowformerpp, uncertainty=False),
+    "flowformerpp": Estimator(_flowformerpp, _wrap_flowformerpp, uncertainty=False, weights="flowformerpp"),
     # The embedded network's own flow: learned on blurry pictures, so it holds where the others see no match.
     "lite": Estimator(_lite, _wrap_lite, uncertainty=True, weights="lite"),
     "dis": Estimator(None, _dis, uncertainty=False),

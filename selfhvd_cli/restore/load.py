@@ -10,6 +10,7 @@ import torch
 from selfhvd_cli.errors import WeightsFault
 from selfhvd_cli.restore.architectures import Architecture, architecture
 from selfhvd_cli.restore.restorer import Restorer
+from selfhvd_cli.weights.check import check_state_dict
 from selfhvd_cli.weights.load import load_state_dict, read_metadata
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.spec import WeightSpec, default_for
@@ -66,19 +67,14 @@ def load_restorer(model: str, weights: str, path: Path, device: torch.device) ->
 
     Raises:
         UsageFault: there is no such network.
-        WeightsFault: the file is damaged or of another network.
+        WeightsFault: the file is damaged, or of another network: then it says which keys differ and what it looks like.
     """
     row = architecture(model)
     _check_architecture(weights, read_metadata(path).get("architecture", ""), model)
     restorer = row.restorer()
-    try:
-        restorer.network.load_state_dict(load_state_dict(path), strict=True)
-    except RuntimeError as fault:
-        reason = " ".join(str(fault).split("\n")[1:2]).strip() or str(fault)
-        raise WeightsFault(
-            f"--weights {weights}: they do not fit the network {model} ({reason[:200]}); "
-            "name the network they belong to with --model."
-        ) from fault
+    state = load_state_dict(path)
+    check_state_dict(f"--weights {weights}", model, restorer.network.state_dict(), state)
+    restorer.network.load_state_dict(state, strict=True)
     restorer.eval().requires_grad_(False).to(device)
     return Loaded(restorer, row, model, weights, sha256_of(path))
 

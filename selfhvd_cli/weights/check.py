@@ -17,18 +17,24 @@ NAMED = 4
 
 
 def check_state_dict(
-    path: Path, architecture: str, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]
+    source: Path | str, architecture: str, expected: Mapping[str, Tensor], got: Mapping[str, Tensor]
 ) -> None:
     """Compare keys and shapes with a network's own `state_dict()`.
+
+    Args:
+        source: where `got` comes from, as the message shall begin.
+        architecture: the network's name in the manifest.
 
     Raises:
         WeightsFault: they differ; it names missing, unexpected and differently shaped keys and what the file looks
             like.
     """
-    check_shapes(path, architecture, _shapes(expected), _shapes(got))
+    check_shapes(source, architecture, _shapes(expected), _shapes(got))
 
 
-def check_shapes(path: Path, architecture: str, expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> None:
+def check_shapes(
+    source: Path | str, architecture: str, expected: Mapping[str, Shape], got: Mapping[str, Shape]
+) -> None:
     """`check_state_dict` on key → shape alone."""
     reshaped = [key for key in expected if key in got and got[key] != expected[key]]
     parts = [
@@ -38,7 +44,7 @@ def check_shapes(path: Path, architecture: str, expected: Mapping[str, Shape], g
     ]
     if any(parts):
         what = "; ".join(part for part in parts if part)
-        raise WeightsFault(f"{path}: no weights of {architecture}: {what}. {_hint(architecture, got)}")
+        raise WeightsFault(f"{source}: no weights of {architecture}: {what}. {_hint(architecture, got)}")
 
 
 def check_signature(path: Path, architecture: str, got: Mapping[str, Shape]) -> None:
