@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
@@ -18,7 +17,7 @@ from selfhvd_cli.deblurring.setup import Setup, fetch_weights, set_up
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.deblurring.speed import Speed
 from selfhvd_cli.device import Precision, choose_compute
-from selfhvd_cli.moments import Moment, parse_moment
+from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.pipeline import Ahead, Behind
 from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.load import weights_reference
@@ -76,8 +75,8 @@ def deblur(
         window=window,
         tile=tile,
         max_memory=max_memory,
-        start=_moment(start),
-        duration=_moment(duration),
+        start=as_moment(start),
+        duration=as_moment(duration),
         encoding=encoding or Encoding(),
         overwrite=overwrite,
         offline=offline,
@@ -227,9 +226,3 @@ def _size(path: Path) -> int:
     if path.is_dir():
         return sum(each.stat().st_size for each in path.iterdir() if each.is_file())
     return path.stat().st_size
-
-
-def _moment(value: str | float | Moment | None) -> Moment | None:
-    if value is None or isinstance(value, Moment):
-        return value
-    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(str(value)))
