@@ -1,6 +1,8 @@
-"""Copy every phone file through the reader and the writer, and print what was kept as a Markdown table.
+"""Copy every phone file through the reader and the writer, and print what was kept as Markdown tables.
 
     python tests/benchmarks/roundtrip.py FOLDER [PART OF A NAME ...]
+
+The first table has a line for each file, the second one for each property: in how many files it was the same after.
 
 Frames are decoded and encoded but not restored. Of three large files only the beginning is taken.
 """
@@ -14,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "video"))
 
-from phone_files import STRETCHES, copy_and_compare
+from phone_files import STRETCHES, Outcome, copy_and_compare
 
 from selfhvd_cli.errors import SelfHVDError
 
@@ -25,17 +27,31 @@ def main() -> None:
     folder, parts = Path(sys.argv[1]), sys.argv[2:]
     print("| file | codec, pixels | " + " | ".join(COLUMNS) + " | not as it was |")
     print("|---|---|" + "---|" * (len(COLUMNS) + 1))
+    outcomes: dict[str, Outcome] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for path in sorted(folder.iterdir(), key=lambda path: path.name.lower()):
             if path.is_file() and (not parts or any(part in path.name for part in parts)):
-                print(row(path, Path(scratch)), flush=True)
+                try:
+                    outcomes[path.name] = copy_and_compare(path, Path(scratch))
+                except SelfHVDError as fault:
+                    words = fault.message.replace(str(path), "it")
+                    print(f"| {path.name} | refused: {words} |" + " |" * (len(COLUMNS) + 1), flush=True)
+                else:
+                    print(row(path, outcomes[path.name]), flush=True)
+                    (Path(scratch) / path.name).unlink()
+    print()
+    summarise(outcomes)
 
 
-def row(path: Path, scratch: Path) -> str:
-    try:
-        outcome = copy_and_compare(path, scratch)
-    except SelfHVDError as fault:
-        return f"| {path.name} | refused: {fault.message.replace(str(path), 'it')} |" + " |" * (len(COLUMNS) + 1)
+def summarise(outcomes: dict[str, Outcome]) -> None:
+    print("| the same after as before | in files | not in |")
+    print("|---|---|---|")
+    for name in next(iter(outcomes.values())).same if outcomes else ():
+        lost = [file for file, outcome in outcomes.items() if name in outcome.lost]
+        print(f"| {name} | {len(outcomes) - len(lost)} of {len(outcomes)} | {', '.join(lost)} |")
+
+
+def row(path: Path, outcome: Outcome) -> str:
     same = outcome.same
     words = {True: "✓", False: "✗"}
     cells = {name: words[kept] for name, kept in same.items()}
@@ -48,7 +64,6 @@ def row(path: Path, scratch: Path) -> str:
     rest = "; ".join(str(line) for line in lines)
     if path.name in STRETCHES:
         rest = f"first {float(STRETCHES[path.name]):.2g} s only" + (f"; {rest}" if rest else "")
-    (scratch / path.name).unlink()
     info = outcome.info
     found = " | ".join(cells[name] for name in COLUMNS)
     return f"| {path.name} | {info.codec} {info.pixel_format} | {found} | {rest} |"
