@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from selfhvd_cli.comparing.footage import Looked, look, opened, stills, stretch, with_span
+from selfhvd_cli.comparing.footage import Looked, look, opened, stills, stretch
 from selfhvd_cli.comparing.job import CompareJob, CompareProgress, Comparison, Layout
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment, as_moment
@@ -48,6 +48,7 @@ def compare(
     every: int | None = None,
     start: str | float | Moment | None = None,
     duration: str | float | Moment | None = None,
+    whole: Sequence[str | Path] = (),
     overwrite: bool = False,
     details: Mapping[str, Sequence[str]] | None = None,
     offline: bool = False,
@@ -73,6 +74,7 @@ def compare(
         every=every,
         start=as_moment(start),
         duration=as_moment(duration),
+        whole=tuple(Path(path) for path in whole),
         overwrite=overwrite,
         details=details or {},
         offline=offline,
@@ -105,7 +107,7 @@ def compare_steps(job: CompareJob) -> Generator[CompareProgress, None, None]:
 def _video(job: CompareJob) -> Generator[CompareProgress, None, None]:
     with opened(job) as pair, ExitStack() as stack:
         writer = None
-        for count, (time, one, other) in enumerate(pair.pictures(), start=1):
+        for count, (time, _, one, other) in enumerate(pair.pictures(), start=1):
             if writer is None:
                 writer = stack.enter_context(
                     ComparisonWriter(
@@ -186,18 +188,24 @@ class _Clip:
 
 def _clip(job: CompareJob, looked: Looked) -> Generator[CompareProgress, None, _Clip]:
     """The most blurred stretch, if the clip is long."""
-    begin, length, notes = stretch(looked)
-    inner = with_span(job, looked.span.start, begin, length)
+    spans, notes = stretch(looked)
     part = job.target.with_name(f".{job.target.name}.clip.mp4")
     stacked: Literal["below", "beside"] = "below"
     try:
-        with opened(inner) as pair, ExitStack() as stack:
+        with opened(job, spans) as pair, ExitStack() as stack:
             writer = None
-            for count, (time, one, other) in enumerate(pair.pictures(), start=1):
+            for count, (time, _, one, other) in enumerate(pair.pictures(), start=1):
                 stacked = "below" if one.shape[-1] >= one.shape[-2] else "beside"
                 if writer is None:
                     writer = stack.enter_context(
-                        ComparisonWriter(part, pair.info, crf=20, duration=length, overwrite=True)
+                        ComparisonWriter(
+                            part,
+                            pair.info,
+                            crf=20,
+                            start=pair.span.start,
+                            duration=pair.span.duration,
+                            overwrite=True,
+                        )
                     )
                 writer.write(fitted(as_codes(one), as_codes(other), stacked), time)
                 yield CompareProgress("clip", count, pair.total)
@@ -212,7 +220,14 @@ def _clip(job: CompareJob, looked: Looked) -> Generator[CompareProgress, None, _
 def _scores(job: CompareJob, frames: int) -> Generator[CompareProgress, None, ScoreReport]:
     every = job.every or max(1, frames // SCORED)
     score = ScoreJob(
-        (job.first, job.second), None, job.metrics, every, job.start, job.duration, "auto", job.offline, job.seed
+        videos=(job.first, job.second),
+        metrics=job.metrics,
+        every=every,
+        start=job.start,
+        duration=job.duration,
+        whole=job.whole,
+        offline=job.offline,
+        seed=job.seed,
     )
     report = None
     for step in score_steps(score):

@@ -73,15 +73,15 @@ def score(
     """
     listed = [videos] if isinstance(videos, (str, Path)) else list(videos)
     job = ScoreJob(
-        tuple(Path(video) for video in listed),
-        None if reference is None else Path(reference),
-        parse_names(metrics),
-        every,
-        as_moment(start),
-        as_moment(duration),
-        device,
-        offline,
-        seed,
+        videos=tuple(Path(video) for video in listed),
+        reference=None if reference is None else Path(reference),
+        metrics=parse_names(metrics),
+        every=every,
+        start=as_moment(start),
+        duration=as_moment(duration),
+        device=device,
+        offline=offline,
+        seed=seed,
     )
     report = None
     with closing(score_steps(job)) as steps:
@@ -168,7 +168,7 @@ class _Run:
 
     def frames(self) -> Iterator[int]:
         """Score frame after frame, yielding how many were read."""
-        span = span_of(self.video, self.job.start, self.job.duration)
+        span = self._span(self.video)
         wanted = [metric for metric in self.metrics if metric.name in self.measures]
         paired = self.base is not None and any(metric.needs in ("reference", "first") for metric in wanted)
         base = self.base if paired else None
@@ -203,6 +203,9 @@ class _Run:
                 notes.append(f"without {metric.name} of {self.video}: it needs two frames, the video has one")
         return VideoScore(self.video, len(self.times), tuple(self.times), tuple(scores))
 
+    def _span(self, path: Path) -> Span:
+        return Span() if path in self.job.whole else span_of(path, self.job.start, self.job.duration)
+
     def _measure(self, index: int, moment: Moment, metrics: Sequence[Metric], kinds: tuple[str, ...]) -> None:
         for metric in metrics:
             if metric.needs in kinds:
@@ -220,7 +223,7 @@ class _Run:
             if base is None:
                 yield from ((frame, None) for frame in reader)
                 return
-            other_span = span_of(base, self.job.start, self.job.duration)
+            other_span = self._span(base)
             with open_reader(base, other_span.start, other_span.duration) as others:
                 try:
                     self._check_sizes(reader.info, others.info)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from selfhvd_cli.cli.options import (
     seed_option,
     span_options,
 )
-from selfhvd_cli.cli.progress import State, progress_display
+from selfhvd_cli.cli.progress import Pace, progress_display
 
 
 @click.command(cls=Command)
@@ -50,14 +49,10 @@ def compare(console: Console, **given: Any) -> None:
 
     job = CompareJob(**{**given, "labels": given["labels"] or None, "metrics": parse_names(given["metrics"])})
     made = None
-    begun, phase = time.monotonic(), ""
+    pace = Pace()
     with progress_display(console, "compare") as display, closing(compare_steps(job)) as steps:
         for step in steps:
-            if step.phase != phase:
-                begun, phase = time.monotonic(), step.phase
-            rate = step.done / max(time.monotonic() - begun, 1e-6)
-            left = (step.total - step.done) / rate if step.total and rate else None
-            display.show(State(step.phase, step.done, step.total, rate, left))
+            display.show(pace.state(step.phase, step.done, step.total))
             made = step.comparison
     assert made is not None
     for note in made.notes:

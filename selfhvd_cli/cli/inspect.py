@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -14,7 +13,7 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, option, output_options, span_options
-from selfhvd_cli.cli.progress import State, progress_display
+from selfhvd_cli.cli.progress import Pace, progress_display
 from selfhvd_cli.moments import Moment
 
 if TYPE_CHECKING:
@@ -50,13 +49,11 @@ def inspect(
     from selfhvd_cli.quality.plots import save_plot
 
     found = None
-    begun = time.monotonic()
+    pace = Pace()
     inspection = closing(inspect_steps(clip, segment, start, duration))
     with progress_display(console, clip.name) as display, inspection as steps:
         for step in steps:
-            rate = step.done / max(time.monotonic() - begun, 1e-6)
-            left = (step.total - step.done) / rate if step.total and rate else None
-            display.show(State("inspect", step.done, step.total, rate, left))
+            display.show(pace.state("inspect", step.done, step.total))
             found = step.inspection
     assert found is not None
     if plot is not None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from selfhvd_cli.cli.console import Console
+from selfhvd_cli.deblurring.speed import Speed
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -56,6 +57,21 @@ class State:
         if self.note:
             parts.append(self.note)
         return ", ".join(parts)
+
+
+class Pace:
+    """Measures how fast each phase goes, for work whose reports only count."""
+
+    def __init__(self) -> None:
+        self._phase: str | None = None
+        self._speed = Speed()
+
+    def state(self, phase: str, done: int, total: int | None, unit: str = "frames") -> State:
+        """The state of the work, its rate measured since the phase began."""
+        if phase != self._phase:
+            self._phase, self._speed = phase, Speed()
+        self._speed.reach(done, time.monotonic())
+        return State(phase, done, total, self._speed.rate, self._speed.seconds_left(done, total), unit)
 
 
 class ProgressDisplay(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,9 +20,8 @@ from selfhvd_cli.cli.options import (
     seed_option,
     span_options,
 )
-from selfhvd_cli.cli.progress import State, progress_display
+from selfhvd_cli.cli.progress import Pace, progress_display
 from selfhvd_cli.errors import DiskFault
-from selfhvd_cli.moments import Moment
 
 if TYPE_CHECKING:
     from selfhvd_cli.quality.report import ScoreReport
@@ -80,32 +78,17 @@ def score(console: Console, videos: Sequence[Path], csv: Path | None, plot: Path
         console.data(report)
 
 
-def _score(
-    console: Console,
-    videos: tuple[Path, ...],
-    reference: Path | None,
-    metrics: str | None,
-    every: int,
-    start: Moment | None,
-    duration: Moment | None,
-    device: str,
-    offline: bool,
-    seed: int,
-) -> ScoreReport:
+def _score(console: Console, videos: tuple[Path, ...], metrics: str | None, **given: Any) -> ScoreReport:
     from selfhvd_cli.quality.job import ScoreJob
     from selfhvd_cli.quality.metrics import parse_names
     from selfhvd_cli.score_video import score_steps
 
-    job = ScoreJob(videos, reference, parse_names(metrics), every, start, duration, device, offline, seed)
+    job = ScoreJob(videos=videos, metrics=parse_names(metrics), **given)
     report = None
-    begun, current = time.monotonic(), None
+    pace = Pace()
     with progress_display(console, "score") as display, closing(score_steps(job)) as steps:
         for step in steps:
-            if step.video != current:
-                begun, current = time.monotonic(), step.video
-            rate = step.done / max(time.monotonic() - begun, 1e-6)
-            left = (step.total - step.done) / rate if step.total and rate else None
-            display.show(State(step.video.name, step.done, step.total, rate, left))
+            display.show(pace.state(step.video.name, step.done, step.total))
             report = step.report
     assert report is not None
     return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, option, output_options, overwrite_option, span_options
-from selfhvd_cli.cli.progress import State, progress_display
+from selfhvd_cli.cli.progress import Pace, progress_display
 
 
 @click.command(cls=Command)
@@ -35,12 +34,10 @@ def still(console: Console, **given: Any) -> None:
 
     job = StillJob(**{**given, "apart": Fraction(given["apart"])})
     found = None
-    begun = time.monotonic()
+    pace = Pace()
     with progress_display(console, job.source.name) as display, closing(still_steps(job)) as steps:
         for step in steps:
-            rate = step.done / max(time.monotonic() - begun, 1e-6)
-            left = (step.total - step.done) / rate if step.total and rate else None
-            display.show(State("look", step.done, step.total, rate, left))
+            display.show(pace.state("look", step.done, step.total))
             found = step.stills
     assert found is not None
     for one in found:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from selfhvd_cli.comparing.job import CompareJob, CompareProgress
 from selfhvd_cli.deblurring.span import Span, expected_frames, span_of
-from selfhvd_cli.moments import Moment
 from selfhvd_cli.ops.orientation import upright
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.quality.pairs import check_sizes, paired_frames
@@ -36,27 +35,32 @@ class Pair:
     def info(self) -> VideoInfo:
         return self.readers[0].info
 
-    def pictures(self) -> Iterator[tuple[Fraction, Tensor, Tensor]]:
-        """Time on the first video's clock, and both pictures `[3, H, W]`."""
+    def pictures(self) -> Iterator[tuple[Fraction, Fraction, Tensor, Tensor]]:
+        """Time on either video's clock, and both pictures `[3, H, W]`."""
         matrices = [reader.info.display_matrix for reader in self.readers]
         for one, other in paired_frames(*self.readers):
-            yield one.time, upright(one.rgb(), matrices[0]), upright(other.rgb(), matrices[1])
+            yield one.time, other.time, upright(one.rgb(), matrices[0]), upright(other.rgb(), matrices[1])
 
 
 @contextmanager
-def opened(job: CompareJob) -> Iterator[Pair]:
+def opened(job: CompareJob, spans: Sequence[Span] | None = None) -> Iterator[Pair]:
     """Both videos of a job.
+
+    Args:
+        spans: parts of them to read; None takes the job's.
 
     Raises:
         Unlike: their pictures are not of one size.
     """
-    spans = [span_of(path, job.start, job.duration) for path in (job.first, job.second)]
+    one_span, other_span = spans or [
+        Span() if path in job.whole else span_of(path, job.start, job.duration) for path in (job.first, job.second)
+    ]
     with (
-        open_reader(job.first, spans[0].start, spans[0].duration) as one,
-        open_reader(job.second, spans[1].start, spans[1].duration) as other,
+        open_reader(job.first, one_span.start, one_span.duration) as one,
+        open_reader(job.second, other_span.start, other_span.duration) as other,
     ):
         check_sizes(one.info, other.info)
-        yield Pair((one, other), spans[0], expected_frames(one.info, spans[0]))
+        yield Pair((one, other), one_span, expected_frames(one.info, one_span))
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ class Looked:
 
     first: SharpFrames
     second: SharpFrames
-    span: Span
+
+    begins: tuple[Fraction, Fraction]
+    """Where the comparison begins in each video, seconds after that video's first frame."""
 
     def caption(self, rank: str, index: int) -> str:
         before, after = self.first.scores[index], self.second.scores[index]
@@ -79,22 +85,25 @@ def look(job: CompareJob) -> Generator[CompareProgress, None, Looked]:
     """Score the sharpness of all frames of both."""
     times: list[Fraction] = []
     scores: tuple[list[float], list[float]] = ([], [])
+    begins = (Fraction(0), Fraction(0))
     with opened(job) as pair:
-        for time, *pictures in pair.pictures():
-            times.append(time)
+        for one, other, *pictures in pair.pictures():
+            if not times:
+                infos = [reader.info for reader in pair.readers]
+                begins = (one - infos[0].start_time, other - infos[1].start_time)
+            times.append(one)
             for listed, picture in zip(scores, pictures, strict=True):
                 listed.append(float(sharpness(picture.unsqueeze(0))[0]))
             yield CompareProgress("look", len(times), pair.total)
-        span = pair.span
     seconds = tuple(float(time - times[0]) for time in times)
-    return Looked(seconds, find_sharp_frames(scores[0]), find_sharp_frames(scores[1]), span)
+    return Looked(seconds, find_sharp_frames(scores[0]), find_sharp_frames(scores[1]), begins)
 
 
 def stills(job: CompareJob, shown: Mapping[str, int]) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """The pictures of the frames shown, worst first; read once."""
     found = {}
     with opened(job) as pair:
-        for index, (_, one, other) in enumerate(pair.pictures()):
+        for index, (_, _, one, other) in enumerate(pair.pictures()):
             if index in shown.values():
                 found[index] = (one.clone(), other.clone())
             if len(found) == len(shown):
@@ -103,30 +112,42 @@ def stills(job: CompareJob, shown: Mapping[str, int]) -> Iterator[tuple[str, tup
         yield rank, found[index]
 
 
-def stretch(looked: Looked) -> tuple[Fraction | None, Fraction | None, list[str]]:
-    """Where the page's clip begins and how long it is, seconds; both None for all of a short one."""
-    times, scores = looked.times, looked.first.scores
-    if times[-1] <= PAGE_SECONDS:
-        return None, None, []
+def stretch(looked: Looked) -> tuple[tuple[Span, Span] | None, list[str]]:
+    """The stretch of both that the page's clip shows; None for all of a short one. And what to say about it."""
+    found = most_blurred(looked.times, looked.first.scores, PAGE_SECONDS)
+    if found is None:
+        return None, []
+    begin, end = (between(looked.times, index) for index in found)
+    note = f"the video shows the most blurred {PAGE_SECONDS} s, from {looked.times[found[0]]:.1f} s on"
+    one, other = (Span(start + begin, end - begin) for start in looked.begins)
+    return (one, other), [note]
+
+
+def most_blurred(times: Sequence[float], scores: Sequence[float], seconds: float) -> tuple[int, int] | None:
+    """Numbers of the first frame of the stretch of that length with the lowest mean sharpness, and of the first
+    frame after it; None where the whole is no longer.
+
+    Args:
+        times: of the frames, seconds after the first one.
+        scores: their sharpness.
+    """
+    if times[-1] <= seconds:
+        return None
     sums = [0.0, *accumulate(scores)]
-    best, start, end = float("inf"), 0, 0
+    best, found, end = float("inf"), (0, 0), 0
     for index, time in enumerate(times):
-        if time + PAGE_SECONDS > times[-1]:
+        if time + seconds > times[-1]:
             break
-        while times[end] < time + PAGE_SECONDS:
+        while times[end] < time + seconds:
             end += 1
         mean = (sums[end] - sums[index]) / (end - index)
         if mean < best:
-            best, start = mean, index
-    begin = Fraction(times[start]).limit_denominator(1_000_000)
-    note = f"the video shows the most blurred {PAGE_SECONDS} s, from {times[start]:.1f} s on"
-    return begin, Fraction(PAGE_SECONDS), [note]
+            best, found = mean, (index, end)
+    return found
 
 
-def with_span(
-    job: CompareJob, outer: Fraction | None, begin: Fraction | None, length: Fraction | None
-) -> CompareJob:
-    """The job on a part of its own span, `begin` seconds into it; as it is without one."""
-    if begin is None or length is None:
-        return job
-    return replace(job, start=Moment((outer or Fraction(0)) + begin), duration=Moment(length))
+def between(times: Sequence[float], index: int) -> Fraction:
+    """A time between a frame and the one before it: clocks of two files round differently, and none shall cut apart
+    what belongs together."""
+    middle = 0.0 if index == 0 else (times[index - 1] + times[index]) / 2
+    return Fraction(middle).limit_denominator(1_000_000)

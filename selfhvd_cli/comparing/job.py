@@ -38,6 +38,9 @@ class CompareJob:
 
     start: Moment | None = None
     duration: Moment | None = None
+    whole: tuple[Path, ...] = ()
+    """Videos that are taken from end to end all the same: what was made of that stretch of the first."""
+
     overwrite: bool = False
     details: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Further sections of a page, such as settings and the receipt: heading → lines."""

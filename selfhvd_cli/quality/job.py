@@ -30,6 +30,9 @@ class ScoreJob:
 
     start: Moment | None = None
     duration: Moment | None = None
+    whole: tuple[Path, ...] = ()
+    """Videos that are scored from end to end all the same: what was made of that stretch of the others."""
+
     device: str = "auto"
     offline: bool = False
     """Never fetch weights."""

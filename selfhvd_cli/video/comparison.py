@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -172,16 +170,3 @@ class ComparisonWriter:
             packet.dts = None if packet.dts is None else packet.dts - shift
             packet.stream = self._copies[packet.stream.index]
             yield packet
-
-
-def clip_bytes(pictures: Iterator[tuple[NDArray, Fraction]], like: VideoInfo, folder: Path, crf: int) -> bytes:
-    """A silent mp4 of the pictures as a file's content, to be embedded."""
-    target = folder / f".{secrets.token_hex(8)}.mp4"
-    try:
-        with ComparisonWriter(target, like, crf=crf, sound=False) as writer:
-            for picture, time in pictures:
-                writer.write(picture, time)
-        return target.read_bytes()
-    finally:
-        if target.exists():
-            os.unlink(target)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,8 +15,8 @@ import pytest
 from made_clips import shaken, texture, write_folder, write_video
 
 from selfhvd_cli.compare_videos import compare
+from selfhvd_cli.comparing import footage
 from selfhvd_cli.comparing.footage import Looked, stretch
-from selfhvd_cli.deblurring.span import Span
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.quality.sheet import telling_frames
 from selfhvd_cli.training.sharpness import find_sharp_frames
@@ -116,10 +120,36 @@ def test_a_long_clip_shows_its_most_blurred_stretch() -> None:
     times = tuple(index / 10 for index in range(400))
     scores = [1.0 if 15 <= time < 25 else 9.0 for time in times]
     sharp = find_sharp_frames(scores)
-    begin, length, notes = stretch(Looked(times, sharp, sharp, Span()))
-    assert begin is not None
-    assert (float(begin), length) == (15.0, 10)
+    spans, notes = stretch(Looked(times, sharp, sharp, (Fraction(5), Fraction(0))))
+    assert spans is not None
+    taken = [
+        [time for time in times if span.start <= begin + time < span.start + span.duration]
+        for span, begin in zip(spans, (5, 0), strict=True)
+    ]
+    assert taken[0] == taken[1] == [time for time in times if 15 <= time < 25]
     assert "15.0 s" in notes[0]
+
+
+def test_the_clip_of_a_page_has_the_sound_of_its_stretch(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footage, "PAGE_SECONDS", 0.2)
+    made = compare(*pair, tmp_path / "page.html", metrics="sharpness", every=6)
+    text = made.target.read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1].replace("<\\/", "</"))  # type: ignore[index]
+    (tmp_path / "clip.mp4").write_bytes(base64.b64decode(data["clip"]))
+    assert len(decoded(tmp_path / "clip.mp4")) == 2
+    whole, part = sound_of(pair[0]), sound_of(tmp_path / "clip.mp4")
+    assert part == whole[whole.index(part[0]) :][: len(part)]
+    assert whole.index(part[0]) > 0, "the most blurred frames are not the first ones"
+
+
+def test_a_part_against_what_was_made_of_it(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    piece = write_video(tmp_path / "piece.mp4", shaken([0] * 3, 96, 64))
+    page = compare(pair[0], piece, tmp_path / "page.html", start="2f", duration="3f", whole=[piece], metrics="shift")
+    assert page.frames == 3
+    assert page.report is not None
+    assert [video.frames for video in page.report.videos] == [3, 3]
 
 
 def test_bad_input(pair: tuple[Path, Path], tmp_path: Path) -> None:
