@@ -67,7 +67,8 @@ def load_restorer(model: str, weights: str, path: Path, device: torch.device) ->
 
     Raises:
         UsageFault: there is no such network.
-        WeightsFault: the file is damaged, or of another network: then it says which keys differ and what it looks like.
+        WeightsFault: the file is damaged, or of another network; then it says which keys differ and what it looks
+            like.
     """
     row = architecture(model)
     _check_architecture(weights, read_metadata(path).get("architecture", ""), model)
