@@ -84,7 +84,7 @@ class Inspection:
     """Length of what was looked at."""
 
     threshold: float
-    """Otsu's, over all frames."""
+    """Otsu's, over all frames, for where the scene is as rich as at the sharpest frame (`fair_scores`)."""
 
     separation: float
     """How well the threshold separates two kinds of frames, 0 to 1."""

@@ -83,3 +83,12 @@ def test_neighbouring_floats_are_still_split() -> None:
 def test_scores_that_are_none_are_refused(scores: list[float]) -> None:
     with pytest.raises(ValueError, match="finite scores"):
         find_sharp_frames(scores)
+
+
+def test_a_sharp_frame_of_a_plain_scene_counts_as_sharp() -> None:
+    """The view wanders from foliage to a wall whose sharp frames score below the blurred ones before."""
+    foliage = [200.0, 95.0] * 20
+    wall = [90.0, 20.0] * 20
+    sharp = find_sharp_frames(foliage + wall)
+    assert {index for index in sharp.indices if index >= 60} == {index for index in range(60, 80) if index % 2 == 0}
+    assert {index for index in sharp.indices if index < 20} == {index for index in range(20) if index % 2 == 0}
