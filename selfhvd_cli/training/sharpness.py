@@ -48,7 +48,7 @@ class SharpFrames:
 
     @property
     def separation(self) -> float:
-        """Share of the judged scores' variance that the threshold explains, in [0, 1]: Otsu's own measure of goodness.
+        """Share of the judged scores' variance that the threshold explains, in [0, 1]: Otsu's measure of goodness.
 
         Near 1 the clip has sharp and blurred frames and nothing between; one even spread gives 0.75. 0 where all
         frames score alike.
