@@ -1,10 +1,11 @@
-"""What reading and writing cost beside FFmpeg's own program doing the same encode, and whether memory stays flat.
+"""What `selfhvd deblur --strength 0` costs beside the ffmpeg program doing the same encode, in time and memory.
 
-    python tests/benchmarks/pipeline.py [--seconds 10] [--rounds 2] [--preset medium] [--crf 17]
+    python tests/benchmarks/pipeline.py [--seconds 20] [--rounds 3] [--preset medium] [--crf 17] [--only PART]
 
-Prints: the ratio of wall and processor time between a copy through this project (strength 0: decoded, encoded,
-nothing restored) and the ffmpeg program of imageio-ffmpeg with the same codec, quality and preset, alternating in one
-run; the cost of the conversions to RGB and back; the peak memory of clips of 10 and 60 seconds.
+Prints: the ratio of wall and processor time between the whole command (its start, decoding, encoding, the check of
+the result) and the ffmpeg program of imageio-ffmpeg with the same codec, quality and preset, alternating in one run;
+the cost of the conversions to RGB and back, and the error of an identity pass; the peak memory of 1080p clips of 10
+and 60 seconds without a network, and of small ones with it.
 """
 
 from __future__ import annotations
@@ -33,33 +34,32 @@ class Run:
     memory: float
     """Peak, MiB."""
 
-    start: tuple[float, float] = (0.0, 0.0)
-    """Wall and processor time of the first part, the start of Python and the import of torch."""
-
 
 def run(*command: object) -> Run:
     """Run a command to its end and measure it."""
     begin = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stderr is not None
-    assert process.stdout is not None
-    told = process.stdout.read().split()
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command[0]} failed:\n{said.decode(errors='replace')[-2000:]}")
-    start = (float(told[0]) - begin, float(told[1])) if len(told) == 2 else (0.0, 0.0)
-    return Run(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, start)
+    return Run(time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def make_clip(path: Path, seconds: int) -> None:
-    """A 1080p clip with motion and grain, 30 frames a second, with sound."""
-    picture = f"testsrc2=s=1920x1080:r=30:d={seconds},noise=alls=6:allf=t"
+def make_clip(path: Path, seconds: int, size: str = "1920x1080", rate: int = 30) -> None:
+    """A clip with motion and grain, and with sound."""
+    picture = f"testsrc2=s={size}:r={rate}:d={seconds},noise=alls=3:allf=t"
     sound = f"sine=f=440:r=48000:d={seconds}"
     run(
         FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound,
-        "-c:v", "libx264", "-preset", "superfast", "-crf", "20", "-pix_fmt", "yuv420p", "-c:a", "aac", path,
+        "-c:v", "libx264", "-preset", "superfast", "-crf", "23", "-pix_fmt", "yuv420p", "-c:a", "aac", path,
     )  # fmt: skip
+
+
+def repeat_clip(source: Path, target: Path, times: int) -> None:
+    """The same clip several times over, without encoding it again."""
+    run(FFMPEG, "-v", "error", "-y", "-stream_loop", times - 1, "-i", source, "-c", "copy", target)
 
 
 def with_ffmpeg(source: Path, target: Path, preset: str, crf: int) -> Run:
@@ -69,25 +69,16 @@ def with_ffmpeg(source: Path, target: Path, preset: str, crf: int) -> Run:
     )  # fmt: skip
 
 
-def with_us(source: Path, target: Path, preset: str, crf: int) -> Run:
-    return run(sys.executable, __file__, "--copy", source, target, "--preset", preset, "--crf", crf)
-
-
-def copy(source: Path, target: Path, preset: str, crf: int) -> None:
-    """The copy itself, in a process of its own."""
-    from selfhvd_cli.video.encoders import Encoding
-    from selfhvd_cli.video.reader import open_reader
-    from selfhvd_cli.video.writer import open_writer
-
-    print(time.perf_counter(), time.process_time())
-    encoding = Encoding(crf=crf, preset=preset)
-    with open_reader(source) as reader, open_writer(target, reader.info, encoding, overwrite=True) as writer:
-        for frame in reader:
-            writer.write(frame)
+def with_us(source: Path, target: Path, preset: str, crf: int, strength: float = 0) -> Run:
+    return run(
+        sys.executable, "-m", "selfhvd_cli", "deblur", source, "-o", target, "--strength", strength,
+        "--preset", preset, "--crf", crf, "--overwrite", "--progress", "none", "--device", "cpu", "--offline",
+    )  # fmt: skip
 
 
 def conversions(source: Path) -> None:
-    """Time `rgb()` and the way back on real frames."""
+    """Time `rgb()` and the way back on real frames, and see what an identity pass changes."""
+    import numpy as np
     import torch
 
     from selfhvd_cli.video.pixels import add_change, to_rgb
@@ -95,6 +86,7 @@ def conversions(source: Path) -> None:
 
     there, back = [], []
     spent = [0.0, 0.0]
+    error = 0
     with open_reader(source) as reader:
         for frame in reader:
             begin, busy = time.perf_counter(), time.thread_time()
@@ -103,52 +95,68 @@ def conversions(source: Path) -> None:
             spent[0] += 1000 * (time.thread_time() - busy)
             after = rgb + 0.01
             frame.picture.make_writable()
+            before = frame.picture.to_ndarray().astype(int)
+            add_change(frame.picture, rgb, rgb.clone(), frame.signal)
+            error = max(error, int(np.abs(frame.picture.to_ndarray() - before).max()))
             begin, busy = time.perf_counter(), time.thread_time()
             add_change(frame.picture, rgb, after, frame.signal)
             back.append(1000 * (time.perf_counter() - begin))
             spent[1] += 1000 * (time.thread_time() - busy)
-            if frame.index == 60:
+            if frame.index == 30:
                 break
+    print(f"identity pass to RGB and back, before encoding: at most {error} code values off")
     threads = torch.get_num_threads()
     for name, times, busy in (("to RGB", there, spent[0]), ("change into planes", back, spent[1])):
         wall = f"{min(times):.1f} ms at best, {statistics.median(times):.1f} ms median"
         print(f"{name}: {wall}, {threads} threads; main thread busy {busy / len(times):.1f} ms")
 
 
+def speed(source: Path, folder: Path, options: argparse.Namespace) -> None:
+    """Alternate the two programs on the same clip."""
+    ours, theirs = [], []
+    for _ in range(options.rounds):
+        theirs.append(with_ffmpeg(source, folder / "theirs.mp4", options.preset, options.crf))
+        ours.append(with_us(source, folder / "ours.mp4", options.preset, options.crf))
+    for name in ("wall", "processor"):
+        pairs = [(getattr(mine, name), getattr(other, name)) for mine, other in zip(ours, theirs, strict=True)]
+        mine, other = (min(column) for column in zip(*pairs, strict=True))
+        ratios = statistics.median(mine / other for mine, other in pairs)
+        print(f"{name} time: ours {mine:.1f} s, ffmpeg {other:.1f} s at best, ratio {mine / other:.2f}", end="")
+        print(f"; median of the ratios {ratios:.2f}", flush=True)
+    sizes = [(folder / f"{name}.mp4").stat().st_size / 1e6 for name in ("ours", "theirs")]
+    print(f"size: ours {sizes[0]:.2f} MB, ffmpeg {sizes[1]:.2f} MB")
+
+
+def memory(folder: Path, size: str, rate: int, strength: float) -> None:
+    """The peaks of a clip of 10 seconds and of one of 60."""
+    short, long = folder / "short.mp4", folder / "long.mp4"
+    make_clip(short, 10, size, rate)
+    repeat_clip(short, long, 6)
+    peaks = [with_us(path, folder / "m.mp4", "ultrafast", 30, strength).memory for path in (short, long)]
+    words = "lite" if strength else "no network"
+    print(f"peak memory, {size}, {words}: 10 s {peaks[0]:.0f} MiB, 60 s {peaks[1]:.0f} MiB", end="")
+    print(f", ratio {peaks[1] / peaks[0]:.3f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--copy", nargs=2, type=Path)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--preset", default="medium")
     parser.add_argument("--crf", type=int, default=17)
+    parser.add_argument("--only", choices=("colour", "speed", "memory"))
     options = parser.parse_args()
-    if options.copy:
-        copy(*options.copy, options.preset, options.crf)
-        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        source, long = folder / "in.mp4", folder / "long.mp4"
-        make_clip(source, options.seconds)
-        conversions(source)
-        ours, theirs = [], []
-        for _ in range(options.rounds):
-            theirs.append(with_ffmpeg(source, folder / "theirs.mp4", options.preset, options.crf))
-            ours.append(with_us(source, folder / "ours.mp4", options.preset, options.crf))
-        for index, name in enumerate(("wall", "processor")):
-            other = min(getattr(each, name) for each in theirs)
-            best = min(ours, key=lambda each, name=name: getattr(each, name))
-            mine = getattr(best, name)
-            work = mine - best.start[index]
-            print(f"{name} time: ours {mine:.1f} s, ffmpeg {other:.1f} s, ratio {mine / other:.2f}", end="")
-            print(f"; without the start of Python {work:.1f} s, ratio {work / other:.2f}")
-        sizes = [(folder / f"{name}.mp4").stat().st_size / 1e6 for name in ("ours", "theirs")]
-        print(f"size: ours {sizes[0]:.2f} MB, ffmpeg {sizes[1]:.2f} MB")
-        make_clip(long, 6 * options.seconds)
-        memory = [with_us(path, folder / "m.mp4", "ultrafast", 30).memory for path in (source, long)]
-        seconds = (options.seconds, 6 * options.seconds)
-        print(", ".join(f"peak memory of {s} s: {m:.0f} MiB" for s, m in zip(seconds, memory, strict=True)))
-        print(f"ratio {memory[1] / memory[0]:.3f}")
+        if options.only != "memory":
+            make_clip(folder / "in.mp4", options.seconds)
+        if options.only in (None, "colour"):
+            conversions(folder / "in.mp4")
+        if options.only in (None, "speed"):
+            speed(folder / "in.mp4", folder, options)
+        if options.only in (None, "memory"):
+            memory(folder, "1920x1080", 30, 0)
+            memory(folder, "128x96", 5, 1)
 
 
 if __name__ == "__main__":
