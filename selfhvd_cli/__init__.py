@@ -18,6 +18,8 @@ _HOMES: dict[str, str] = {
     "score": "score_video",
     "compare": "compare_videos",
     "still": "export_stills",
+    "report": "report_result",
+    "taste": "taste_clip",
     "pretrain": "pretrain_network",
     "synth": "synth_pairs",
 }

@@ -164,7 +164,7 @@ def _page(job: CompareJob) -> Generator[CompareProgress, None, None]:
     report = yield from _scores(job, len(looked.times))
     notes = [*report.notes, *clip.notes]
     page = Page(
-        title=" / ".join(job.names),
+        title=job.title or " / ".join(job.names),
         names=job.names,
         stills=full,
         clip=clip.content,

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("clip", "device", "moments", "pipeline"),
+    ("clip", "device", "heap", "moments", "pipeline"),
     ("ops", "weights.spec"),
     ("video", "weights"),
     ("nets",),
@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adaptation", "comparing"),
     ("deblur_video", "diagnose_machine", "synth_pairs", "inspect_clip", "score_video", "export_stills"),
     ("pretrain_network", "compare_videos", "adapt_network"),
+    ("report_result", "taste_clip"),
     ("cli",),
     ("__main__",),
 )

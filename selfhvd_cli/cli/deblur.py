@@ -9,6 +9,7 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import (
+    WORDS,
     Command,
     add_options,
     compute_options,
@@ -35,6 +36,8 @@ from selfhvd_cli.errors import UsageFault
     model_options,
     option("--adapt", is_flag=True, help="First train the network on the clip itself, as selfhvd adapt does."),
     option("--steps", type=click.IntRange(min=1), help="Steps of --adapt; default 2000."),
+    option("--report", metavar="FILE.html|FOLDER/", help="Make a page, too: both pictures, plots, scores, receipt."),
+    click.option("--taste", is_flag=True, help="Only show the three most blurred seconds, before and after."),
     compute_options,
     size_options,
     span_options,
@@ -55,6 +58,8 @@ def deblur(
     dry_run: bool,
     adapt: bool,
     steps: int | None,
+    report: str | None,
+    taste: bool,
     codec: str | None,
     crf: int | None,
     preset: str | None,
@@ -75,6 +80,7 @@ def deblur(
         raise UsageFault("--overwrite and --skip-existing contradict each other; give one of them.")
     if steps is not None and not adapt:
         raise UsageFault("--steps belongs to --adapt; give both or neither.")
+    words = click.get_current_context().meta.get(WORDS, ())
     encoding = Encoding(codec, crf, preset, hardware)
     batch = plan_batch(inputs, output)
     if skip_existing:
@@ -87,6 +93,18 @@ def deblur(
         DeblurJob(pair.source, pair.target, encoding=encoding, overwrite=overwrite, **settings)
         for pair in batch.pairs
     ]
+    if taste:
+        if len(jobs) != 1 or adapt or dry_run or report is not None:
+            raise UsageFault("--taste is for one clip as it is: give it without --adapt, --report and --dry-run.")
+        from selfhvd_cli.cli.deblur_taste import run_taste
+
+        run_taste(console, jobs[0], words)
+        return
+    make_page = None
+    if report is not None:
+        from selfhvd_cli.cli.deblur_pages import page_maker
+
+        make_page = page_maker(console, batch, report, overwrite, words)
     if adapt and not dry_run:
         from selfhvd_cli.cli.adapt import adapt_first
 
@@ -94,4 +112,4 @@ def deblur(
     if dry_run:
         show_plans(console, jobs)
     else:
-        run_all(console, batch, jobs)
+        run_all(console, batch, jobs, make_page)

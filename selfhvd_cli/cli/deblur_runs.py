@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,16 @@ def show_plans(console: Console, jobs: Sequence[DeblurJob]) -> None:
         console.data({"plans": plans})
 
 
-def run_all(console: Console, batch: Batch, jobs: Sequence[DeblurJob]) -> None:
+def run_all(
+    console: Console,
+    batch: Batch,
+    jobs: Sequence[DeblurJob],
+    make_page: Callable[[DeblurJob, DeblurReport], None] | None = None,
+) -> None:
     """Run the jobs of a batch in its order.
+
+    Args:
+        make_page: called after each job that is done, for `--report`.
 
     Raises:
         SelfHVDError: the only job failed.
@@ -49,6 +57,8 @@ def run_all(console: Console, batch: Batch, jobs: Sequence[DeblurJob]) -> None:
             try:
                 with pair.folder():
                     outcome.done.append(_run(console, job, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""))
+                if make_page is not None:
+                    make_page(job, outcome.done[-1])
             except Exception as fault:
                 outcome.fail(job.source, fault)
                 if len(jobs) == 1:

@@ -31,6 +31,10 @@ FFMPEG_HABITS = {
 """Spellings that fingers know from ffmpeg → ours; accepted, and not listed in the help."""
 
 
+WORDS = "selfhvd.words"
+"""Key of a context's `meta` for the words after the command, as they were typed."""
+
+
 class Command(click.Command):
     """A command that also understands `FFMPEG_HABITS` for the options it has."""
 
@@ -41,6 +45,7 @@ class Command(click.Command):
         kept = [
             new if new in known and old not in known else old for old, new in zip(arguments[:end], ours, strict=True)
         ]
+        context.meta[WORDS] = tuple(arguments)
         return super().parse_args(context, kept + arguments[end:])
 
 

@@ -30,6 +30,9 @@ class CompareJob:
     labels: tuple[str, str] | None = None
     """Names to show; None takes the files'."""
 
+    title: str = ""
+    """Of a page; empty takes the names."""
+
     metrics: tuple[str, ...] = ()
     """Of a page's table; empty takes the defaults."""
 

@@ -19,7 +19,7 @@ from selfhvd_cli.video.encoders import Encoding
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[DeblurJob]:
     """The jobs the command would run, in place of running them."""
     seen: list[DeblurJob] = []
-    monkeypatch.setattr(deblur_runs, "run_all", lambda console, batch, jobs: seen.extend(jobs))
+    monkeypatch.setattr(deblur_runs, "run_all", lambda console, batch, jobs, make_page: seen.extend(jobs))
     return seen
 
 

@@ -1,0 +1,67 @@
+"""`deblur --report` and `deblur --taste`: all at once, refused before any work where they cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tiny_clips import make_clip, use_sharpen
+
+from selfhvd_cli.cli import selfhvd
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    return use_sharpen(monkeypatch, tmp_path)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(selfhvd, ["deblur", *map(str, arguments)])
+
+
+def test_a_report_with_the_result(tmp_path: Path, weights: Path) -> None:
+    clip, page = make_clip(tmp_path / "clip.mp4"), tmp_path / "page.html"
+    result = run(clip, "--weights", weights, "--report", page, "--offline", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["done"][0]["frames"] == 8
+    assert "open it in a browser" in result.stderr
+    assert f"selfhvd deblur {clip} --weights {weights}" in page.read_text(encoding="utf-8")
+
+
+def test_a_folder_of_pages(tmp_path: Path, weights: Path) -> None:
+    clips = [make_clip(tmp_path / name, times=(0, 20, 40), sound=False) for name in ("a.mp4", "b.mov")]
+    result = run(*clips, "--weights", weights, "--report", f"{tmp_path}/pages/", "--offline")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["a_deblurred.html", "b_deblurred.html"]
+
+
+def test_what_cannot_be_a_page_is_refused_before_any_work(tmp_path: Path, weights: Path) -> None:
+    clip, other = (make_clip(tmp_path / name, times=(0, 20)) for name in ("clip.mp4", "other.mp4"))
+    there = tmp_path / "there.html"
+    there.write_bytes(b"mine")
+    for words, said, code in (
+        ((clip, "--report", tmp_path / "page.pdf"), ".html", 2),
+        ((clip, "--report", there), "--overwrite", 2),
+        ((clip, other, "--report", tmp_path / "page.html"), "folder", 2),
+        ((clip, "--report", tmp_path / "none" / "page.html"), "does not exist", 7),
+        ((clip, other, "--taste"), "one clip", 2),
+        ((clip, "--taste", "--adapt"), "one clip", 2),
+    ):
+        result = run(*words, "--weights", weights)
+        assert result.exit_code == code, result.stderr
+        assert said in result.stderr
+    assert there.read_bytes() == b"mine"
+    assert not (tmp_path / "clip_deblurred.mp4").exists()
+
+
+def test_a_taste_prints_the_command_for_the_rest(tmp_path: Path, weights: Path) -> None:
+    clip = make_clip(tmp_path / "my clip.mp4")
+    result = run(clip, "--taste", "--weights", weights, "--strength", "0.5", "--json")
+    assert result.exit_code == 0, result.stderr
+    command = f"selfhvd deblur '{clip}' --weights {weights} --strength 0.5 --json"
+    assert command in result.stderr
+    assert json.loads(result.stdout)["command"] == command
+    assert (tmp_path / "my clip_taste.mp4").exists()
+    assert not (tmp_path / "my clip_deblurred.mp4").exists()
