@@ -7,6 +7,7 @@ import click
 from selfhvd_cli import __version__
 from selfhvd_cli.cli.group import CommandRow, LazyGroup
 from selfhvd_cli.cli.options import quiet_option, verbose_option
+from selfhvd_cli.heap import keep_large_blocks
 
 COMMANDS: dict[str, CommandRow] = {
     "deblur": CommandRow("deblur:deblur", "Take the blur out of clips and keep everything else."),
@@ -44,4 +45,5 @@ def selfhvd() -> None:
 
 def main() -> None:
     """The `selfhvd` command."""
+    keep_large_blocks()
     selfhvd(prog_name="selfhvd")

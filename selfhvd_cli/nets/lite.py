@@ -18,7 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.nets.lite_alignment import (
+    CERTAIN,
+    Alignment,
+    FlowLevel,
+    at_size,
+    inside_picture,
+    silence,
+    unknown,
+)
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
 from selfhvd_cli.ops.unshuffle import for_convolution, unshuffle
@@ -28,22 +36,11 @@ SMALLEST_SCALE = 250
 """Short side in pixels down to which a frame is halved: a blur of 30 pixels in 1080p is one of 8 there. At 640×480
 no halving is better than one (4.1 against 3.5 dB on the blurry half of synthetic clips)."""
 
-
 SHARP_SHARE = 0.9
 """Of the sharpest frame's score: a frame that has as much has no long blur, and needs no smaller scale."""
 
-CERTAIN = -6.0
-"""Smallest log scale: an endpoint error of a hundredth of a pixel of the full frame."""
-
-
-class Alignment(NamedTuple):
-    """Flow from targets to sources, as the network estimates it."""
-
-    flow: Tensor
-    """`[N, 2, H/4, W/4]`, (dx, dy) in pixels of that grid: multiply by 4 for pixels of the frame."""
-
-    log_scale: Tensor
-    """`[N, 1, H/4, W/4]`: log of the expected endpoint error in pixels of that grid (the b of a Laplace law)."""
+FINE_LEVELS = 1
+"""Levels of the flow that are refined where a smaller scale has found it: its last is this scale's second."""
 
 
 class Restoration(NamedTuple):
@@ -96,45 +93,6 @@ class Encoder(nn.Module):
         return features
 
 
-class FlowLevel(nn.Module):
-    """One step of the coarse-to-fine search: matches within `radius` of the flow so far, then corrects it.
-
-    The first guess needs no training: the mean displacement under a softmax of the correlation.
-    """
-
-    def __init__(self, channels: int, match: int, width: int, radius: int, depth: int) -> None:
-        super().__init__()
-        self.radius = radius
-        self.match = nn.Conv2d(channels, match, 1, bias=False)
-        self.log_temperature = nn.Parameter(torch.tensor(2.5))
-        self.gain = nn.Parameter(torch.tensor(1.0))
-        inputs = (2 * radius + 1) ** 2 + 2 * match + 2 + 2 + 1
-        self.first = nn.Conv2d(inputs, width, 3, padding=1)
-        self.middle = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
-        self.last = nn.Conv2d(width, 3, 3, padding=1)
-        _silence(self.last)
-
-    def forward(self, target: Tensor, source: Tensor, start: Alignment) -> Alignment:
-        """Refine `start`, which is on this level's grid; features are `[N, C, h, w]`."""
-        anchor = _unit(self.match(target))
-        moved = warp(_unit(self.match(source)), start.flow)
-        cost, shift = self._search(anchor, moved)
-        inputs = for_convolution(cost, anchor, moved, shift, _squash(start.flow), start.log_scale)
-        x = F.leaky_relu(self.first(inputs), 0.1)
-        for layer in self.middle:
-            x = F.leaky_relu(layer(x), 0.1)
-        change = self.last(x).float()
-        flow = start.flow + self.gain * shift + change[:, :2]
-        return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(CERTAIN, 4.0))
-
-    def _search(self, anchor: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
-        cost = correlate(anchor, moved, self.radius)
-        weight = torch.softmax(cost.float() * self.log_temperature.exp(), dim=1)
-        displacement = weight.new_tensor(displacements(self.radius))
-        return cost, torch.einsum("nkhw,kc->nchw", weight, displacement)
-
-
 class _Pyramid:
     """A clip at several sizes, each frame made when it is first needed, and the sources' features."""
 
@@ -172,7 +130,7 @@ class Lite(nn.Module):
         self.flow_coarse = FlowLevel(64, 48, 64, radius=3, depth=2)
         embed = 24
         self.embed_target = nn.Conv2d(48, embed, 3, padding=1)
-        self.embed_source = nn.Conv2d(48 + 48 + 2, embed, 3, padding=1)
+        self.embed_source = nn.Conv2d(48 + 2, embed, 3, padding=1)
         self.mix = nn.Conv2d(embed, 16 + 1, 3, padding=1)
         self.enter = nn.Conv2d(48 + 48 + 2 * embed, channels, 3, padding=1)
         self.down = nn.Conv2d(channels, deep, 3, stride=2, padding=1)
@@ -180,8 +138,8 @@ class Lite(nn.Module):
         self.up = nn.Conv2d(deep, 4 * channels, 1)
         self.leave = ResidualBlock(channels)
         self.residual = nn.Conv2d(channels, 48, 3, padding=1)
-        _silence(self.residual)
-        _silence(self.mix, bias=-3.0)
+        silence(self.residual)
+        silence(self.mix, bias=-3.0)
 
     def forward(self, frames: Tensor, keep: slice | None = None) -> Tensor:
         """Restore the frames of `keep` (all by default) with the help of all.
@@ -214,7 +172,7 @@ class Lite(nn.Module):
             start: the last alignment of `restore_half`; it replaces the search for the flow at the coarse levels.
             recorded: where `target` was restored at half its size already, the frame as it was, `[B, 3, H, W]`.
         """
-        levels = self.levels(*target.shape[-2:]) if start is None else 2
+        levels = self.levels(*target.shape[-2:]) if start is None else FINE_LEVELS
         everything = self.encoder(torch.cat((target, sources.flatten(0, 1))), levels)
         batch = target.shape[0]
         here, there = [f[:batch] for f in everything], [f[batch:] for f in everything]
@@ -254,7 +212,7 @@ class Lite(nn.Module):
             seen = frame if change is None or before is None else with_change(frame, before, change)
             height, width = frame.shape[-2:]
             padded = _padded(seen)
-            levels = self.levels(*padded.shape[-2:]) if start is None else 2
+            levels = self.levels(*padded.shape[-2:]) if start is None else FINE_LEVELS
             around = [self._features(pyramid, j, scale, levels) for j in chosen]
             there = [torch.cat(level) for level in zip(*around, strict=True)]
             sources = torch.cat([_padded(pyramid.frame(j, scale)) for j in chosen]).unsqueeze(0)
@@ -280,7 +238,7 @@ class Lite(nn.Module):
         found = []
         for level in reversed(range(len(source))):
             size = source[level].shape[-2:]
-            alignment = _unknown(source[level]) if alignment is None else _at_size(alignment, size)
+            alignment = unknown(source[level]) if alignment is None else at_size(alignment, size)
             step = (self.flow_quarter, self.flow_eighth)[level] if level < 2 else self.flow_coarse
             anchor = target[level].repeat_interleave(count, 0) if count > 1 else target[level]
             alignment = step(anchor, source[level], alignment)
@@ -297,75 +255,41 @@ class Lite(nn.Module):
         recorded: Tensor | None,
     ) -> Restoration:
         batch, count = sources.shape[:2]
-        height, width = target.shape[-2:]
         alignments = self._align(target_features, source_features, count, start)
         final = alignments[-1]
-        quarter = 4.0 * final.flow.contiguous()
-        flow = F.interpolate(quarter, size=(height, width), mode="bilinear", align_corners=False)
-        aligned = warp(sources.flatten(0, 1), flow)
-        log_scale, inside = final.log_scale, _inside(final.flow)
+        # Everything from here on happens in the layout of the convolutions, [N, 3·16, H/4, W/4].
+        here = F.pixel_unshuffle(target, 4)
+        flow = F.interpolate(4.0 * final.flow.contiguous(), size=target.shape[-2:], mode="bilinear")
+        there = F.pixel_unshuffle(warp(sources.flatten(0, 1), flow), 4)
+        log_scale, inside = final.log_scale, inside_picture(final.flow)
         if recorded is not None:
             # The frame as it was is one more source, certainly aligned: what the smaller scale spoilt can be undone.
-            aligned = _beside(aligned, recorded, count)
+            there = _beside(there, F.pixel_unshuffle(recorded, 4), count)
             log_scale = _beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
             inside = _beside(inside, torch.ones_like(inside[:batch]), count)
             count += 1
-        here, there = unshuffle(target - 0.5, 4), unshuffle(aligned - 0.5, 4)
-        error = there - here.repeat_interleave(count, 0)
-        guide = self.embed_target(for_convolution(here)).repeat_interleave(count, 0)
-        embedded = self.embed_source(for_convolution(there, error, log_scale, inside))
+        guide = self.embed_target(for_convolution(here - 0.5)).repeat_interleave(count, 0)
+        embedded = self.embed_source(for_convolution(there - 0.5, log_scale, inside))
         embedded = F.leaky_relu(embedded + guide, 0.1)
-        mixing = self.mix(embedded).float()
-        logits = F.pixel_shuffle(mixing[:, :16], 4).view(batch, count, 1, height, width)
-        stay = torch.zeros_like(logits[:, :1])
-        weights = torch.softmax(torch.cat((stay, logits), dim=1), dim=1)
-        aligned = aligned.view(batch, count, 3, height, width)
-        mixed = weights[:, 0] * target + (weights[:, 1:] * aligned).sum(1)
-        trust = torch.softmax(mixing[:, 16:].view(batch, count, 1, *mixing.shape[-2:]), dim=1)
-        grouped = embedded.view(batch, count, *embedded.shape[1:])
-        summary = torch.cat(((grouped * trust).sum(1), grouped.amax(1)), dim=1)
-        x = F.leaky_relu(self.enter(for_convolution(here, unshuffle(mixed - 0.5, 4), summary)), 0.1)
+        mixed, summary = self._mix(here, there, embedded, count)
+        x = F.leaky_relu(self.enter(for_convolution(here - 0.5, mixed - 0.5, summary)), 0.1)
         deep = self.deep(F.leaky_relu(self.down(x), 0.1))
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
         residual = self.residual(F.leaky_relu(x, 0.1)).float()
-        return Restoration(mixed + F.pixel_shuffle(residual, 4), alignments)
+        return Restoration(F.pixel_shuffle(mixed + residual, 4), alignments)
 
-
-def _silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
-    """Make a layer answer `bias` to everything until it has learned better."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.constant_(layer.bias, bias)
-
-
-def _unit(features: Tensor) -> Tensor:
-    """Features without their mean over the picture, of length 1 at each pixel: correlation is then a cosine."""
-    centred = features - features.mean(dim=(2, 3), keepdim=True)
-    return centred * torch.rsqrt(centred.float().square().sum(1, keepdim=True) + 1e-4).to(centred.dtype)
-
-
-def _squash(flow: Tensor) -> Tensor:
-    """Flow for a convolution to read: its size matters little beyond some pixels."""
-    return torch.asinh(flow * 0.25)
-
-
-def _unknown(features: Tensor) -> Alignment:
-    """No motion, one pixel off: where the search begins."""
-    return Alignment(
-        torch.zeros_like(features[:, :2], dtype=torch.float32), torch.zeros_like(features[:, :1], dtype=torch.float32)
-    )
-
-
-def _at_size(alignment: Alignment, size: torch.Size) -> Alignment:
-    """The alignment on another grid of the same picture."""
-    height, width = size
-    if alignment.flow.shape[-2:] == size:
-        return alignment
-    both = torch.cat((alignment.flow, alignment.log_scale), dim=1).contiguous()
-    both = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
-    flow, log_scale = both[:, :2], both[:, 2:]
-    scale = flow.new_tensor([width / alignment.flow.shape[-1], height / alignment.flow.shape[-2]])
-    return Alignment(flow * scale.view(1, 2, 1, 1), log_scale)
+    def _mix(self, here: Tensor, there: Tensor, embedded: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Weighted mean of target and sources `[B, 48, h, w]`, and what is known of the sources `[B, 2·E, h, w]`."""
+        batch, _, height, width = here.shape
+        mixing = self.mix(embedded).float()
+        logits = mixing[:, :16].unflatten(0, (batch, count))
+        weights = torch.softmax(torch.cat((torch.zeros_like(logits[:, :1]), logits), dim=1), dim=1).unsqueeze(2)
+        pictures = there.view(batch, count, 3, 16, height, width)
+        mixed = weights[:, 0] * here.view(batch, 3, 16, height, width) + (weights[:, 1:] * pictures).sum(1)
+        trust = torch.softmax(mixing[:, 16:].unflatten(0, (batch, count)), dim=1)
+        grouped = embedded.unflatten(0, (batch, count))
+        summary = torch.cat(((grouped * trust).sum(1), grouped.amax(1)), dim=1)
+        return mixed.flatten(1, 2), summary
 
 
 def with_change(frame: Tensor, before: Tensor, after: Tensor) -> Tensor:
@@ -384,11 +308,3 @@ def _padded(frame: Tensor) -> Tensor:
 def _beside(several: Tensor, one: Tensor, count: int) -> Tensor:
     """`[B·count, …]` and `[B, …]` as `[B·(count + 1), …]`."""
     return torch.cat((several.unflatten(0, (-1, count)), one.unsqueeze(1)), dim=1).flatten(0, 1)
-
-
-def _inside(flow: Tensor) -> Tensor:
-    """`[N, 1, h, w]`: 1 where the flow stays within the picture."""
-    height, width = flow.shape[-2:]
-    x = torch.arange(width, device=flow.device) + flow[:, 0]
-    y = (torch.arange(height, device=flow.device)).unsqueeze(1) + flow[:, 1]
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).unsqueeze(1).to(flow.dtype)

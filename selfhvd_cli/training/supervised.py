@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.nets.lite import Alignment
+from selfhvd_cli.nets.lite_alignment import Alignment
 
 CHARBONNIER = 1e-3
 """Where the picture's loss turns from square to absolute, in units of the picture's range."""

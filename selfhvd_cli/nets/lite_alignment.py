@@ -1,0 +1,110 @@
+"""Alignment for Lite: a coarse-to-fine search for the flow between blurry pictures, with its own doubt."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.ops.unshuffle import for_convolution
+from selfhvd_cli.ops.warp import warp
+
+CERTAIN = -6.0
+"""Smallest log scale: an endpoint error of a hundredth of a pixel of the full frame."""
+
+
+class Alignment(NamedTuple):
+    """Flow from targets to sources, as the network estimates it."""
+
+    flow: Tensor
+    """`[N, 2, H/4, W/4]`, (dx, dy) in pixels of that grid: multiply by 4 for pixels of the frame."""
+
+    log_scale: Tensor
+    """`[N, 1, H/4, W/4]`: log of the expected endpoint error in pixels of that grid (the b of a Laplace law)."""
+
+
+class FlowLevel(nn.Module):
+    """One step of the coarse-to-fine search: matches within `radius` of the flow so far, then corrects it.
+
+    The first guess needs no training: the mean displacement under a softmax of the correlation.
+    """
+
+    def __init__(self, channels: int, match: int, width: int, radius: int, depth: int) -> None:
+        super().__init__()
+        self.radius = radius
+        self.match = nn.Conv2d(channels, match, 1, bias=False)
+        self.log_temperature = nn.Parameter(torch.tensor(2.5))
+        self.gain = nn.Parameter(torch.tensor(1.0))
+        inputs = (2 * radius + 1) ** 2 + 2 * match + 2 + 2 + 1
+        self.first = nn.Conv2d(inputs, width, 3, padding=1)
+        self.middle = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
+        self.last = nn.Conv2d(width, 3, 3, padding=1)
+        silence(self.last)
+
+    def forward(self, target: Tensor, source: Tensor, start: Alignment) -> Alignment:
+        """Refine `start`, which is on this level's grid; features are `[N, C, h, w]`."""
+        anchor = _unit(self.match(target))
+        moved = warp(_unit(self.match(source)), start.flow)
+        cost, shift = self._search(anchor, moved)
+        inputs = for_convolution(cost, anchor, moved, shift, _squash(start.flow), start.log_scale)
+        x = F.leaky_relu(self.first(inputs), 0.1)
+        for layer in self.middle:
+            x = F.leaky_relu(layer(x), 0.1)
+        change = self.last(x).float()
+        flow = start.flow + self.gain * shift + change[:, :2]
+        return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(CERTAIN, 4.0))
+
+    def _search(self, anchor: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
+        cost = correlate(anchor, moved, self.radius)
+        weight = torch.softmax(cost.float() * self.log_temperature.exp(), dim=1)
+        displacement = weight.new_tensor(displacements(self.radius))
+        return cost, torch.einsum("nkhw,kc->nchw", weight, displacement)
+
+
+def silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
+    """Make a layer answer `bias` to everything until it has learned better."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Features without their mean over the picture, of length 1 at each pixel: correlation is then a cosine."""
+    centred = features - features.mean(dim=(2, 3), keepdim=True)
+    return centred * torch.rsqrt(centred.float().square().sum(1, keepdim=True) + 1e-4).to(centred.dtype)
+
+
+def _squash(flow: Tensor) -> Tensor:
+    """Flow for a convolution to read: its size matters little beyond some pixels."""
+    return torch.asinh(flow * 0.25)
+
+
+def unknown(features: Tensor) -> Alignment:
+    """No motion, one pixel off: where the search begins."""
+    return Alignment(
+        torch.zeros_like(features[:, :2], dtype=torch.float32), torch.zeros_like(features[:, :1], dtype=torch.float32)
+    )
+
+
+def at_size(alignment: Alignment, size: torch.Size) -> Alignment:
+    """The alignment on another grid of the same picture."""
+    height, width = size
+    if alignment.flow.shape[-2:] == size:
+        return alignment
+    both = torch.cat((alignment.flow, alignment.log_scale), dim=1).contiguous()
+    both = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
+    flow, log_scale = both[:, :2], both[:, 2:]
+    scale = flow.new_tensor([width / alignment.flow.shape[-1], height / alignment.flow.shape[-2]])
+    return Alignment(flow * scale.view(1, 2, 1, 1), log_scale)
+
+
+def inside_picture(flow: Tensor) -> Tensor:
+    """`[N, 1, h, w]`: 1 where the flow stays within the picture."""
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, device=flow.device) + flow[:, 0]
+    y = (torch.arange(height, device=flow.device)).unsqueeze(1) + flow[:, 1]
+    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).unsqueeze(1).to(flow.dtype)
