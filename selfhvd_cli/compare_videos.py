@@ -20,7 +20,7 @@ from selfhvd_cli.quality.job import ScoreJob
 from selfhvd_cli.quality.metrics import parse_names
 from selfhvd_cli.quality.page import Page, Still, fitted, page_html
 from selfhvd_cli.quality.panels import Picture, as_codes, beside, labelled, liveliest, sheet, split
-from selfhvd_cli.quality.plots import Series, plot_bytes, plot_histogram, plot_over_time, plot_scores
+from selfhvd_cli.quality.plots import Series, plot_bytes, plot_each_score
 from selfhvd_cli.quality.report import ScoreReport
 from selfhvd_cli.quality.sheet import telling_frames
 from selfhvd_cli.score_video import score_steps
@@ -242,10 +242,7 @@ def _plots(job: CompareJob, looked: Looked, report: ScoreReport) -> Iterator[Fig
         Series(name, looked.times, sharp.scores, sharp.indices, sharp.threshold)
         for name, sharp in zip(job.names, (looked.first, looked.second), strict=True)
     ]
-    what = "sharpness (variance of the Laplacian)"
-    yield plot_over_time(series, what, better="higher is sharper")
-    yield plot_histogram(series, what)
-    yield plot_scores(report, job.names)
+    yield from plot_each_score(report, job.names, series)
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------

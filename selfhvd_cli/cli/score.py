@@ -107,9 +107,17 @@ def _say(console: Console, report: ScoreReport) -> None:
 
 
 def _plot(report: ScoreReport, target: Path) -> None:
-    from selfhvd_cli.quality.plots import plot_scores, save_plot
+    from selfhvd_cli.quality.plots import Series, plot_scores, save_plot
+    from selfhvd_cli.training.sharpness import SEGMENT, find_sharp_frames
 
-    save_plot(plot_scores(report, short_names([video.video for video in report.videos])), target)
+    names = short_names([video.video for video in report.videos])
+    sharp = []
+    for name, video in zip(names, report.videos, strict=True):
+        if (one := video.of("sharpness")) is not None:
+            found = find_sharp_frames(one.values, max(1, SEGMENT // report.every))
+            times = [video.times[frame] for frame in one.frames]
+            sharp.append(Series(name, times, one.values, found.indices, found.threshold))
+    save_plot(plot_scores(report, names, sharp), target)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

@@ -102,8 +102,10 @@ def _score_table(page: Page) -> str:
 
 def _marked(cell: str) -> str:
     kind = {"▲": "better", "▼": "worse"}.get(cell[-1:], "")
-    text = html.escape(cell)
-    return f'<span class="{kind}">{text}</span>' if kind else text
+    # A place to break a line, for the width of a phone.
+    text = html.escape(cell).replace(" ±", " <small>±").replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓")
+    text += "</small>" if "<small>" in text else ""
+    return f'<div class="{kind}">{text}</div>' if kind else text
 
 
 def _section(heading: str, lines: Sequence[str]) -> str:

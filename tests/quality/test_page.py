@@ -108,6 +108,10 @@ def test_it_fits_a_phone(tab: chromium.Tab) -> None:
     assert tab.ask("document.documentElement.scrollWidth") <= 390
     assert tab.ask("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
     assert tab.ask("[...document.querySelectorAll('button')].every((b) => b.getBoundingClientRect().height >= 36)")
+    assert tab.ask("document.querySelector('.scroll').scrollWidth <= document.querySelector('.scroll').clientWidth")
+    plots = tab.ask("[...document.querySelectorAll('.plots img')].map((one) => [one.naturalWidth, one.clientWidth])")
+    assert len(plots) >= 4
+    assert all(shown > 0.6 * natural for natural, shown in plots), "the words in the plots stay readable"
     tab.press("[data-zoom='1']")
     assert tab.ask("stage.clientWidth * devicePixelRatio") == pytest.approx(320, abs=3)
     tab.call("Emulation.clearDeviceMetricsOverride")
