@@ -199,12 +199,14 @@ class PacketCopier:
             return True
         start, end = self._stretch or (-self._delay, None)
         stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is None or not start:
+        if stamp is None:
             return True
         base = packet.time_base
-        if self._stretch is not None and (
-            (stamp + (packet.duration or 0)) * base <= start or (end is not None and stamp * base >= end)
-        ):
+        if end is not None and stamp * base >= end:
+            return False
+        if not start:
+            return True  # what primes a decoder lies before zero
+        if self._stretch is not None and (stamp + (packet.duration or 0)) * base <= start:
             return False
         shift = round(start / base)
         if packet.pts is not None:

@@ -262,6 +262,16 @@ def test_trimming_moves_everything(clip: Callable[..., Path]) -> None:
     assert any(line.what == "trimmed" for line in receipt.notes)
 
 
+def test_a_beginning_ends_the_sound_with_the_pictures(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=60)
+    target = source.with_name("out.mp4")
+    copy(source, target, duration=Fraction(1, 2))
+    assert len(times_of(target)) == 15
+    old, new = (next(t for t in tracks_of(path) if t.kind == "audio").packets for path in (source, target))
+    assert [digest for digest, _, _ in new] == [digest for digest, _, _ in old][: len(new)]
+    assert 0.4 < max(time for _, time, _ in new if time is not None) < 0.5
+
+
 def test_pictures_before_zero_move_with_the_sound(clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     source = clip("in.mkv", frames=6, time_base=Fraction(1, 1000))
     target = source.with_name("out.mp4")
