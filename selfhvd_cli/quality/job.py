@@ -7,7 +7,7 @@ from pathlib import Path
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment
-from selfhvd_cli.quality.measures import absent_weights
+from selfhvd_cli.quality.measures import absent_file, absent_weights
 from selfhvd_cli.quality.metrics import AGAINST_REFERENCE, DEFAULTS, LEARNED, METRICS, Metric, metric_named
 from selfhvd_cli.quality.vmaf import can_vmaf
 
@@ -72,6 +72,9 @@ def choose_metrics(job: ScoreJob, notes: list[str]) -> list[Metric]:
 
 def _optional(metric: Metric, notes: list[str]) -> list[str]:
     """A metric's name if its weights are here; else a note how to get them."""
+    if absent_file(metric):
+        notes.append(f"without {metric.name}: its numbers are not here; --metrics {metric.name} fetches them once")
+        return []
     absent = absent_weights(metric)
     if absent:
         notes.append(f"without {metric.name}: its weights are not here; selfhvd weights pull {' '.join(absent)}")

@@ -15,6 +15,7 @@ from selfhvd_cli.quality.blur_effect import blur_effect
 from selfhvd_cli.quality.fidelity import psnr, ssim
 from selfhvd_cli.quality.metrics import Metric
 from selfhvd_cli.quality.temporal import FlowFunction, warping_error
+from selfhvd_cli.weights.published_file import has_published_file
 from selfhvd_cli.weights.pull import is_offline
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.spec import WeightSpec
@@ -64,6 +65,11 @@ def absent_weights(metric: Metric) -> list[str]:
     """Names of the metric's weights that are not in the store."""
     specs = [(name, parse_reference(name)) for name in metric.weights]
     return [name for name, spec in specs if isinstance(spec, WeightSpec) and find(spec) is None]
+
+
+def absent_file(metric: Metric) -> bool:
+    """Whether the metric needs a file of numbers that is not in the store."""
+    return bool(metric.file) and not has_published_file(metric.file)
 
 
 def _own(flow: FlowFunction) -> Mapping[str, Measure]:

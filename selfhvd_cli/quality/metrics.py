@@ -39,6 +39,9 @@ class Metric:
     weights: tuple[str, ...] = ()
     """Names in the manifest; empty where it needs none, or where pyiqa says which."""
 
+    file: str = ""
+    """A small file of numbers it needs, `hf://owner/repo/file`."""
+
     from_pyiqa: str = ""
     """Its name there; empty for the metrics computed here."""
 
@@ -64,9 +67,9 @@ METRICS: Mapping[str, Metric] = {
         Metric("maniqa", "MANIQA", True, "frame", about="quality as viewers rate it, 0 to 1 (KonIQ)",
                weights=("maniqa",), from_pyiqa="maniqa", digits=4),
         Metric("niqe", "NIQE", False, "frame", about="distance to the statistics of pristine pictures",
-               from_pyiqa="niqe", digits=3),
-        Metric("clipiqa", "CLIP-IQA", True, "frame", about="likeness to the words good photo, 0 to 1",
-               from_pyiqa="clipiqa", digits=4),
+               file="hf://chaofengc/IQA-PyTorch-Weights/niqe_modelparameters.mat", from_pyiqa="niqe", digits=3),
+        Metric("clipiqa", "CLIP-IQA", True, "frame", about="likeness to words such as good and sharp image, 0 to 1",
+               weights=("clip_rn50",), from_pyiqa="clipiqa", digits=4),
     )
 }  # fmt: skip
 """Those described here; every other metric of pyiqa is known by its name there."""
@@ -77,8 +80,8 @@ DEFAULTS: tuple[str, ...] = ("sharpness", "blur", "piqe", "temporal")
 AGAINST_REFERENCE: tuple[str, ...] = ("psnr", "ssim", "shift")
 """With a reference, before the defaults; LPIPS and VMAF join where they can run."""
 
-LEARNED: tuple[str, ...] = ("musiq", "maniqa")
-"""The paper's, taken by default where their weights are on this machine."""
+LEARNED: tuple[str, ...] = ("niqe", "musiq", "maniqa")
+"""Taken by default where their numbers are on this machine; the last two are the paper's."""
 
 
 def metric_named(name: str) -> Metric:

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -23,6 +25,10 @@ from selfhvd_cli.weights.spec import WeightSpec, manifest
 from selfhvd_cli.weights.store import find, load_state_dict, resolve
 
 HUB_ADDRESS = re.compile(r"https?://[^/]+/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+
+CLIP_WEIGHTS: Mapping[str, str] = {"RN50": "clip_rn50"}
+"""CLIP's networks as pyiqa names them → manifest names. OpenAI publishes them as programs (TorchScript), which are
+never run here; the manifest has the same numbers as safetensors."""
 
 _building = threading.Lock()
 _refused: ContextVar[list[str] | None] = ContextVar("refused", default=None)
@@ -58,9 +64,8 @@ def build(name: str, device: torch.device, offline: bool = False) -> Callable[..
         except SelfHVDError:
             raise
         except ModuleNotFoundError as fault:
-            package = {"pkg_resources": "'setuptools<81'"}.get(fault.name or "", fault.name)
             raise EnvironmentFault(
-                f"{name}: pyiqa needs a package that is not installed here: pip install {package}"
+                f"{name}: pyiqa needs a package that is not installed here: pip install {fault.name}"
             ) from fault
         except Exception as fault:
             if not refused:
@@ -86,7 +91,8 @@ def _weights_from_store(name: str, offline: bool) -> Iterator[None]:
     import timm
     from torchvision.models import WeightsEnum
 
-    _divert()
+    with _pkg_resources():
+        _divert()
     supply = _Supply(name, offline)
     make = timm.create_model
 
@@ -100,7 +106,8 @@ def _weights_from_store(name: str, offline: bool) -> Iterator[None]:
 
     token = _supply.set(supply)
     try:
-        with _replaced([(timm, "create_model", create_model), (WeightsEnum, "get_state_dict", state_of)]):
+        replacements = [(timm, "create_model", create_model), (WeightsEnum, "get_state_dict", state_of)]
+        with _replaced(replacements), _pkg_resources():
             yield
     finally:
         _supply.reset(token)
@@ -135,7 +142,22 @@ class _Supply:
 
     def state(self, address: str) -> Mapping[str, Tensor]:
         """The state dict pyiqa would have downloaded from `address`."""
-        reference = self._reference(address)
+        return self._stored(self._reference(address))
+
+    def clip(self, network: str) -> nn.Module:
+        """In place of pyiqa's loading of CLIP: in float32, in eval mode."""
+        from pyiqa.archs.clip_model import build_model
+
+        reference = CLIP_WEIGHTS.get(network)
+        if reference is None:
+            raise WeightsFault(
+                f"{self.name}: needs CLIP {network}, whose published file is a program that selfhvd does not run; "
+                f"of CLIP there is {', '.join(CLIP_WEIGHTS)}. Choose another metric."
+            )
+        built: nn.Module = build_model(dict(self._stored(reference))).float().eval()
+        return built
+
+    def _stored(self, reference: str) -> Mapping[str, Tensor]:
         with _network_allowed():
             spec = parse_reference(reference)
             if isinstance(spec, WeightSpec) and is_offline(self.offline) and find(spec) is None:
@@ -174,7 +196,7 @@ class _Supply:
 
 def _divert() -> None:
     """Have pyiqa's modules, also those it imports later, ask `_supply` before they fetch; once is enough."""
-    from pyiqa.archs import arch_util
+    from pyiqa.archs import arch_util, clip_model
     from pyiqa.utils import download_util
 
     def load(net: nn.Module, model_path: str, *arguments: Any, **options: Any) -> None:
@@ -190,18 +212,40 @@ def _divert() -> None:
             return str(originals["load_file_from_url"](url, *arguments, **options))
         return str(supply.file(url))
 
+    def load_clip(name: str, *arguments: Any, **options: Any) -> Any:
+        supply = _supply.get()
+        return originals["load"](name, *arguments, **options) if supply is None else supply.clip(name)
+
     originals = {
+        "load": clip_model.load,
         "load_pretrained_network": arch_util.load_pretrained_network,
         "load_file_from_url": download_util.load_file_from_url,
     }
     if getattr(originals["load_file_from_url"], "asks_selfhvd", False):
         return
-    diverted: dict[str, Any] = {"load_pretrained_network": load, "load_file_from_url": fetch}
+    diverted: dict[str, Any] = {"load": load_clip, "load_pretrained_network": load, "load_file_from_url": fetch}
     fetch.asks_selfhvd = True  # type: ignore[attr-defined]
     for module in [module for key, module in sys.modules.items() if key.startswith("pyiqa")]:
         for name, original in originals.items():
             if getattr(module, name, None) is original:
                 setattr(module, name, diverted[name])
+
+
+@contextmanager
+def _pkg_resources() -> Iterator[None]:
+    """OpenAI's clip takes `packaging` out of pkg_resources and nothing else, which setuptools has given up."""
+    if find_spec("pkg_resources") is not None:
+        yield
+        return
+    import packaging.version
+
+    stand_in = ModuleType("pkg_resources")
+    stand_in.packaging = packaging  # type: ignore[attr-defined]
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        yield
+    finally:
+        sys.modules.pop("pkg_resources", None)
 
 
 @contextmanager

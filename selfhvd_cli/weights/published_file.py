@@ -50,6 +50,16 @@ def published_file(reference: str, *, offline: bool = False) -> Path:
     return path
 
 
+def has_published_file(reference: str) -> bool:
+    """Whether `published_file` would give the file without a network.
+
+    Raises:
+        WeightsFault: the file is there and is not what it was.
+    """
+    spec = hub_reference(reference)
+    return _is_here(store_folder() / "files" / f"{spec.name}{Path(spec.filename).suffix.lower()}")
+
+
 def _is_here(path: Path) -> bool:
     if not path.is_file():
         return False

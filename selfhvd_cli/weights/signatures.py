@@ -117,6 +117,14 @@ SIGNATURES: Mapping[str, Signature] = {
         },
         keys=316,
     ),
+    "clip_rn50": Signature(
+        {
+            "visual.layer4.2.conv3.weight": (2048, 512, 1, 1),
+            "visual.attnpool.positional_embedding": (50, 2048),
+            "text_projection": (512, 1024),
+        },
+        keys=434,
+    ),
 }
 """Architecture → its look; the names are those of the manifest."""
 

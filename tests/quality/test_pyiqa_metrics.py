@@ -20,10 +20,14 @@ from selfhvd_cli.errors import EnvironmentFault, WeightsFault
 from selfhvd_cli.quality.pyiqa_metrics import build
 from selfhvd_cli.score_video import score
 from selfhvd_cli.weights import spec
+from selfhvd_cli.weights.signatures import SIGNATURES, Signature, identify
 
 REPO = "chaofengc/IQA-PyTorch-Weights"
+CLIP_REPO = "timm/resnet50_clip.openai"
 CPU = torch.device("cpu")
-NEEDING_NO_WEIGHTS = ("piqe", "entropy", "psnr", "psnry", "ssim", "ssimc", "gmsd", "nlpd", "vsi", "fsim")
+NEEDING_NO_WEIGHTS = (
+    "piqe", "entropy", "psnr", "psnry", "ssim", "ssimc", "ms_ssim", "cw_ssim", "gmsd", "nlpd", "vsi", "fsim", "vif",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -42,6 +46,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubSite]:
         f'[[weights]]\nname = "{name}"\nkind = "metric"\narchitecture = "{name}"\nsource = "hub"\n'
         f'repo = "{REPO}"\nrevision = "main"\nfilename = "{filename}"\n'
         for name, filename in (("musiq", "musiq_koniq_ckpt-e95806b9.pth"), ("maniqa", "ckpt_koniq10k.pt"))
+    )
+    rows += (
+        '[[weights]]\nname = "clip_rn50"\nkind = "metric"\narchitecture = "clip_rn50"\nsource = "hub"\n'
+        f'repo = "{CLIP_REPO}"\nrevision = "main"\nfilename = "open_clip_model.safetensors"\n'
     )
     own = tmp_path / "manifest.toml"
     own.write_text(rows, encoding="utf-8")
@@ -68,12 +76,13 @@ def test_metrics_without_weights_agree_with_pyiqa(name: str) -> None:
     import pyiqa
 
     theirs = pyiqa.create_metric(name, device=CPU)
-    one, other = picture(), (picture() + 0.1 * picture(1)).clamp(0, 1)
+    one = picture(0, 192, 176)
+    other = (one + 0.1 * picture(1, 192, 176)).clamp(0, 1)
     ours = build(name, CPU, offline=True)
-    if theirs.metric_mode == "FR":
-        assert ours(one, other) == pytest.approx(float(theirs(one[None], other[None])), rel=1e-6)
-    else:
-        assert ours(one) == pytest.approx(float(theirs(one[None])), rel=1e-6)
+    both = (one, other) if theirs.metric_mode == "FR" else (one,)
+    torch.manual_seed(0)  # some draw random projections, anew at every call
+    expected = float(theirs(*(each[None] for each in both)))
+    assert ours(*both) == pytest.approx(expected, rel=1e-6)
 
 
 def light(network: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
@@ -148,6 +157,71 @@ def test_niqe_from_the_hub_equals_pyiqa_with_the_same_file(hub: HubSite, tmp_pat
     hub.log.clear()
     assert build("niqe", CPU, offline=True)(frame) == pytest.approx(float(theirs(frame[None])), rel=1e-6)
     assert hub.log == []
+
+
+def small_clip() -> dict[str, torch.Tensor]:
+    """CLIP's ResNet with all its keys, an eighth as wide; pyiqa reads the widths off the tensors."""
+    from pyiqa.archs.clip_model import CLIP
+
+    torch.manual_seed(3)
+    network = CLIP(64, 224, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
+    for value in network.buffers():
+        if value.is_floating_point() and value.dim() == 1:
+            value.uniform_(0.5, 1.5)
+    return {key: value.half().float() for key, value in network.state_dict().items()}
+
+
+def test_clip_iqa_from_the_hub_equals_pyiqa_with_the_same_numbers(
+    hub: HubSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyiqa.archs.clip_model import build_model
+    from safetensors.torch import save
+
+    monkeypatch.setitem(SIGNATURES, "clip_rn50", Signature({"visual.attnpool.positional_embedding": None}))
+    state = small_clip()
+    hub.publish(CLIP_REPO, "open_clip_model.safetensors", save({key: value.clone() for key, value in state.items()}))
+    (found,) = score(write_folder(tmp_path / "clip", [texture(224, 224)]), metrics="clipiqa").videos[0].scores
+    from pyiqa.archs import clipiqa_arch
+
+    monkeypatch.setattr(clipiqa_arch, "load", lambda name, device: build_model(dict(state)).float())
+    theirs = clipiqa_arch.CLIPIQA().eval()
+    with torch.no_grad():
+        expected = float(theirs(picture(0, 224, 224)[None]))
+    assert found.values[0] == pytest.approx(expected, rel=1e-5)
+    assert 0 < found.values[0] < 1
+    hub.log.clear()
+    assert build("clipiqa", CPU, offline=True)(picture(0, 224, 224)) == pytest.approx(expected, rel=1e-5)
+    assert hub.log == [], "weights in the store are not fetched again"
+
+
+def test_clips_real_shapes_are_recognised() -> None:
+    from pyiqa.archs.clip_model import CLIP
+
+    with torch.device("meta"):
+        network = CLIP(1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12)
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    assert identify(shapes) == "clip_rn50"
+    assert len(shapes) - sum("num_batches" in key for key in shapes) == SIGNATURES["clip_rn50"].keys
+    assert all(shapes[key] == shape for key, shape in SIGNATURES["clip_rn50"].marks.items())
+
+
+def test_clip_programs_are_never_run(hub: HubSite) -> None:
+    with pytest.raises(WeightsFault, match=r"CLIP ViT-.*does not run"):
+        build("clipiqa+_vitL14_512", CPU)
+    assert hub.log == []
+
+
+def test_niqe_joins_the_defaults_once_its_numbers_are_here(hub: HubSite, tmp_path: Path) -> None:
+    import scipy.io
+
+    clip = write_folder(tmp_path / "clip", [texture(192, 192)])
+    before = score(clip, offline=True)
+    assert any("--metrics niqe fetches them once" in note for note in before.notes)
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"mu_prisparam": np.ones((1, 36)), "cov_prisparam": np.eye(36)})
+    hub.publish(REPO, "niqe_modelparameters.mat", buffer.getvalue())
+    score(clip, metrics="niqe")
+    assert score(clip, offline=True).videos[0].of("niqe") is not None
 
 
 def test_another_file_than_the_hub_promised_is_refused(hub: HubSite) -> None:
