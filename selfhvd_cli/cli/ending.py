@@ -51,6 +51,8 @@ def as_fault(fault: BaseException) -> SelfHVDError | None:
         return MemoryFault("out of memory; close other programs, or give a smaller --tile, --window or --max-memory.")
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFault(f"{fault.filename or 'output'}: the disk is full; free some space or choose another -o.")
+    if isinstance(fault, OSError) and fault.errno == errno.ENAMETOOLONG:
+        return DiskFault(f"{fault.filename}: the name is too long for this disk; give a shorter one with -o.")
     if isinstance(fault, OSError) and fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DiskFault(f"{fault.filename}: {fault.strerror}; choose another place with -o.")
     return None

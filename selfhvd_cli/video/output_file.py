@@ -19,6 +19,11 @@ DISK_ERRORS = {
     errno.EPERM: "no permission to write there; write elsewhere with -o",
     errno.EFBIG: "the file system cannot hold a file this large; write elsewhere with -o",
     errno.EIO: "the disk reports an input/output error",
+    errno.ENOENT: "its folder is gone, or takes no files; write elsewhere with -o",
+    errno.ENOTDIR: "its folder is gone, or takes no files; write elsewhere with -o",
+    errno.ENAMETOOLONG: "the name is too long for this disk; give a shorter one with -o",
+    errno.EINVAL: "this disk does not take such a file; write elsewhere with -o",
+    errno.ESTALE: "the network disk has gone away; write elsewhere with -o",
 }
 
 
@@ -38,6 +43,8 @@ class OutputFile:
             raise UsageFault(f"{target}: the output would replace its own input; give another name with -o.")
         if source is not None and _same(self.part, source):
             raise UsageFault(f"{target}: while it is written, its .part would replace the input; give another name.")
+        if _is_special(self.target):
+            raise UsageFault(f"{target}: is a device or pipe, no file; give another name with -o.")
         if self.target.exists() and not overwrite:
             raise UsageFault(f"{target}: exists already; use --overwrite, or give another name with -o.")
         folder = self.target.parent
@@ -70,6 +77,11 @@ class OutputFile:
             if fault.errno in DISK_ERRORS:
                 raise DiskFault(f"{self.target}: {DISK_ERRORS[fault.errno]}.") from fault
             raise
+
+
+def _is_special(path: Path) -> bool:
+    """A rename would put a file in the place of a device such as /dev/null."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -84,6 +84,15 @@ def test_an_output_where_writing_is_forbidden(clip: Path, tmp_path: Path) -> Non
     assert_refused(deblur(clip, "-o", tmp_path / "locked" / "out.mp4"), 7, "permission")
 
 
+def test_an_output_that_is_no_file_or_has_too_long_a_name(clip: Path, tmp_path: Path) -> None:
+    assert_refused(deblur(clip, "-o", tmp_path / f"{'x' * 300}.mp4"), 7, "too long")
+    assert_refused(deblur(clip, "-o", tmp_path / f"{'x' * 249}.mp4"), 7, "too long")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.mp4")
+        assert_refused(deblur(clip, "-o", tmp_path / "pipe.mp4", "-f"), 2, "no file")
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_an_output_of_unknown_kind(clip: Path, tmp_path: Path) -> None:
     assert_refused(deblur(clip, "-o", tmp_path / "out.docx"), 2, ".mp4")
 
