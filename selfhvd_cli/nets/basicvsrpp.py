@@ -39,7 +39,7 @@ class ResidualBlock(nn.Module):
                 conv.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
+        return x + self.conv2(F.relu(self.conv1(x), inplace=True))
 
 
 class BlockChain(nn.Module):
@@ -69,7 +69,7 @@ class Upsample(nn.Module):
 
 
 class SecondOrderAlignment(nn.Module):
-    """Deformable convolution over the two previous features, its offsets being residues to the flows .
+    """Deformable convolution over the two previous features, its offsets being residues to the flows.
 
     Args:
         channels: of each feature.
@@ -116,8 +116,8 @@ class SecondOrderAlignment(nn.Module):
         first, second, mask = self.conv_offset(condition).float().chunk(3, dim=1)
         residue = self.max_residue * torch.tanh(torch.cat((first, second), dim=1))
         # Offsets are (dy, dx) and one flow serves all taps of its half of the groups.
-        guide = [flow.flip(1).repeat(1, 9 * self.groups // 2, 1, 1) for flow in flows]
-        offset = residue + torch.cat(guide, dim=1)
+        guide = torch.stack(tuple(flows), dim=1).flip(2).unsqueeze(2)
+        offset = (residue.unflatten(1, (2, -1, 2)) + guide).flatten(1, 3)
         return deform_conv2d(torch.cat(tuple(previous), dim=1), offset, mask.sigmoid(), self.weight, self.bias)
 
 

@@ -21,7 +21,8 @@ class DenseLayer(nn.Module):
         self.conv = nn.Conv2d(channels, growth, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((x, F.gelu(self.conv(x))), dim=1)
+        new = F.gelu(self.conv(x))
+        return torch.cat((x.to(new.dtype), new), dim=1)
 
 
 class ResidualDenseBlock(nn.Module):
@@ -33,7 +34,11 @@ class ResidualDenseBlock(nn.Module):
         self.conv1x1 = nn.Conv2d(channels + 3 * growth, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv1x1(self.dense_layers(x))
+        return x + self.change(x)
+
+    def change(self, x: Tensor) -> Tensor:
+        """What the block adds to its input."""
+        return self.conv1x1(self.dense_layers(x))
 
 
 class DownsamplingBlock(nn.Module):
@@ -58,10 +63,13 @@ class DenseBlockChain(nn.Module):
         self.conv3x3 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Under autocast the sum of the blocks stays float32: in half precision each of them would round it again.
+        x = x.float()
         outputs = []
         for block in self.RDBs:
-            x = block(x)
-            outputs.append(x)
+            change = block.change(x)
+            x = x + change
+            outputs.append(x.to(change.dtype))
         return self.conv3x3(self.conv1x1(torch.cat(outputs, dim=1)))
 
 
@@ -83,7 +91,9 @@ class Cell(nn.Module):
     def forward(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         down = self.F_B2(self.F_B1(self.F_B0(frame)))
         features = self.F_R(torch.cat((down, state), dim=1))
-        return features, self.F_h(features)
+        # The state is handed on from frame to frame, and so would be its errors in half precision.
+        with torch.autocast(frame.device.type, enabled=False):
+            return features, self.F_h(features.float())
 
 
 class Fusion(nn.Module):

@@ -9,15 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.bilinear_rows import corner_rows, rows_with_border
+
 CACHE_BYTES = 4 << 20
 """Sampled keys held at a time on a CPU: they stay in its cache between sampling and product."""
 
 DEVICE_BYTES = 512 << 20
 """The same elsewhere, where few large steps are faster than many small ones."""
-
-BORDER = 1
-FAR_BORDER = 2
-"""Zero rows and columns around a map, so that a sample just outside needs no mask: one before, two behind."""
 
 
 def deform_attention(
@@ -50,8 +48,8 @@ def deform_attention(
             batch, clip, height * width, clip, groups, kernel**2, 2
         )
         keys, values = keys_values.float().split(channels, dim=2)
-        key_rows = _rows_with_border(keys).view(batch, -1, 2 * channels // groups)
-        value_rows = _rows_with_border(values).view(batch, -1, channels // heads)
+        key_rows = rows_with_border(keys).view(batch, -1, 2 * channels // groups)
+        value_rows = rows_with_border(values).view(batch, -1, channels // heads)
         most = CACHE_BYTES if query.device.type == "cpu" else DEVICE_BYTES
         step = max(width, most // (kernel**2 * clip * channels * 4))
         pieces = []
@@ -60,49 +58,10 @@ def deform_attention(
                 sources = [(n + t) % clip for n in range(clip)]
                 for start in range(0, height * width, step):
                     part = slice(start, min(start + step, height * width))
-                    corners, shares = _corners(moves[b, t, part], start, height, width, kernel, sources)
+                    corners, shares = corner_rows(moves[b, t, part], start, height, width, kernel, sources)
                     pieces.append(_attend(pixels[b, t, part], key_rows[b], value_rows[b], corners, shares))
     attended = torch.cat(pieces).view(batch, clip, height, width, channels)
     return attended.permute(0, 1, 4, 2, 3)
-
-
-def _rows_with_border(maps: Tensor) -> Tensor:
-    """`[B, T, D, H, W]` -> `[B, T * (H + 3) * (W + 3), D]`: one row a pixel, zeros around each frame."""
-    padded = F.pad(maps.permute(0, 1, 3, 4, 2), (0, 0, BORDER, FAR_BORDER, BORDER, FAR_BORDER))
-    return padded.flatten(1, 3)
-
-
-def _corners(
-    moves: Tensor, start: int, height: int, width: int, kernel: int, sources: list[int]
-) -> tuple[Tensor, Tensor]:
-    """Rows of the four pixels around each sample and their bilinear shares.
-
-    Args:
-        moves: `[P, T, G, K, 2]`, the offsets of P pixels from pixel `start` of the picture on.
-        sources: which frame of the clip each source is.
-
-    Returns:
-        Two tensors `[P, G, T, K, 4]`: indices into the rows of `_rows_with_border`, int32, and shares, float32.
-    """
-    device = moves.device
-    pixel = torch.arange(start, start + moves.shape[0], device=device)
-    tap = torch.arange(kernel, device=device) - kernel // 2
-    home_y = ((pixel // width).unsqueeze(1) + tap.repeat_interleave(kernel)).float().view(-1, 1, 1, kernel**2)
-    home_x = ((pixel % width).unsqueeze(1) + tap.repeat(kernel)).float().view(-1, 1, 1, kernel**2)
-    # [P, T, G, K, 2] -> [P, G, T, K]; a position one pixel outside has no share inside any more.
-    dy, dx = (way.contiguous() for way in moves.transpose(1, 2).unbind(-1))
-    y = (dy + home_y).clamp(-1.0, height)
-    x = (dx + home_x).clamp(-1.0, width)
-    top, left = y.floor(), x.floor()
-    below, right = y - top, x - left
-    above, before = 1.0 - below, 1.0 - right
-    shares = torch.stack((above * before, above * right, below * before, below * right), dim=-1)
-
-    stride = width + BORDER + FAR_BORDER
-    frame = torch.tensor(sources, device=device, dtype=torch.int32) * (height + BORDER + FAR_BORDER) * stride
-    first = (top.int() + BORDER) * stride + (left.int() + BORDER) + frame.view(1, 1, -1, 1)
-    step = torch.tensor([0, 1, stride, stride + 1], device=device, dtype=torch.int32)
-    return first.unsqueeze(-1) + step, shares
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, corners: Tensor, shares: Tensor) -> Tensor:

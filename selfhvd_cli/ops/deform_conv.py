@@ -8,11 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.bilinear_rows import corner_rows, rows_with_border
 from selfhvd_cli.ops.warp import coordinates
 
 OPERATOR_DEVICES = ("cuda",)
 """Devices on which torchvision's operator is used. Its CPU form runs on one thread and takes three times as long as
 sampling in plain torch, and seven times as long with gradients (128 -> 64 channels at 64x64)."""
+
+CACHE_BYTES = 4 << 20
+"""Sampled values held at a time by `by_rows`: they stay in the cache between sampling and product."""
 
 
 def deform_conv2d(images: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -35,6 +39,9 @@ def deform_conv2d(images: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, 
         bias = None if bias is None else bias.float()
         if images.device.type in OPERATOR_DEVICES and operator_installed():
             return _by_torchvision(*values, bias).to(images.dtype)
+        learns = torch.is_grad_enabled() and any(x.requires_grad for x in values)
+        if images.device.type == "cpu" and not learns:
+            return by_rows(*values, bias).to(images.dtype)
         return by_sampling(*values, bias).to(images.dtype)
 
 
@@ -52,6 +59,32 @@ def _by_torchvision(images: Tensor, offset: Tensor, mask: Tensor, weight: Tensor
     from torchvision.ops import deform_conv2d as operator
 
     return operator(images, offset, weight, bias, padding=weight.shape[-1] // 2, mask=mask)
+
+
+def by_rows(images: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same in half the time on a CPU, where no gradient is wanted: mask and bilinear shares are one weight."""
+    batch, channels, height, width = images.shape
+    kernel = weight.shape[-1]
+    taps = kernel * kernel
+    groups = mask.shape[1] // taps
+    rows = rows_with_border(images.unsqueeze(1)).view(batch, -1, channels // groups)
+    moves = offset.permute(0, 2, 3, 1).reshape(batch, -1, 1, groups, taps, 2)
+    weights = mask.permute(0, 2, 3, 1).reshape(batch, -1, groups, 1, taps)
+    # [O, C, k, k] -> [groups taps C/groups, O], the order in which the samples of a pixel come.
+    matrix = weight.view(len(weight), groups, -1, taps).transpose(2, 3).flatten(1).t()
+    group = torch.arange(groups, dtype=torch.int32).view(-1, 1, 1, 1)
+    result = images.new_empty(batch, height * width, len(weight))
+    step = max(width, CACHE_BYTES // (4 * len(matrix)))
+    for b in range(batch):
+        for start in range(0, height * width, step):
+            part = slice(start, min(start + step, height * width))
+            corners, shares = corner_rows(moves[b, part], start, height, width, kernel, [0], weights[b, part])
+            indices = (corners * groups + group).view(-1, 4)
+            samples = F.embedding_bag(indices, rows[b], per_sample_weights=shares.view(-1, 4), mode="sum")
+            torch.mm(samples.view(-1, len(matrix)), matrix, out=result[b, part])
+    if bias is not None:
+        result += bias
+    return result.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
 def by_sampling(images: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.ops.deform_conv import by_sampling, deform_conv2d
+from selfhvd_cli.ops import deform_conv
+from selfhvd_cli.ops.deform_conv import by_rows, by_sampling, deform_conv2d
 
 
 def setup(groups: int = 2, height: int = 9, width: int = 11) -> dict[str, Tensor]:
@@ -59,6 +60,18 @@ def test_sampling_agrees_with_torchvision(groups: int) -> None:
         strict=True,
     ):
         torch.testing.assert_close(mine, official)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("spread", [0.0, 1.0, 30.0], ids=["centred", "near", "mostly outside"])
+def test_rows_agree_with_sampling(groups: int, spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = setup(groups)
+    x["offset"] = spread * x["offset"]
+    whole = by_rows(**x)
+    torch.testing.assert_close(whole, by_sampling(**x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(by_rows(**{**x, "bias": None}), whole - x["bias"].view(1, -1, 1, 1))
+    monkeypatch.setattr(deform_conv, "CACHE_BYTES", 1)
+    torch.testing.assert_close(by_rows(**x), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_positions_stay_exact_under_autocast() -> None:
