@@ -38,7 +38,7 @@ class AdaptJob:
     """Weights to begin with, by manifest name or file; None takes the network's default, `scratch` fresh ones."""
 
     flow: FlowChoice = "auto"
-    """What aligns labels; auto takes SEA-RAFT where its weights are at hand, else the embedded network's flow."""
+    """What aligns labels; auto takes SEA-RAFT where its weights are at hand, else DIS."""
 
     perceptual: PerceptualChoice = "auto"
     """Whether VGG-19 features are compared; auto where its weights are at hand."""

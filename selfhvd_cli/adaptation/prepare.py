@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Generator, Sequence
@@ -21,6 +22,7 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.fit import Sizes, fit_sizes, set_checkpointing
 from selfhvd_cli.training.footage import Shot
 from selfhvd_cli.training.holdout import held_out_probes, withhold
+from selfhvd_cli.training.labels import RestoredLabels
 from selfhvd_cli.training.objective import Objective
 from selfhvd_cli.training.probes import blurry_probes
 from selfhvd_cli.training.processes import Processes
@@ -144,10 +146,15 @@ def _trainer(
     shots: Sequence[Shot],
     processes: Processes,
 ) -> Trainer:
-    approach = Approach(networks.estimator, compute.device)
-    batches = Batches(shots, approach, config, selects_frames=networks.row.selects_frames)
     base, aligner = networks.restorer.eval(), networks.estimator
-    trusted = networks.scratch or base_gain(base, shots, compute, batches.length) <= MARGIN
+    restored = None
+    if config.restored_labels and not networks.scratch:
+        frozen = copy.deepcopy(base).requires_grad_(False)
+        restored = RestoredLabels(frozen, networks.row, compute)
+    approach = Approach(aligner, compute.device, restored)
+    batches = Batches(shots, approach, config, selects_frames=networks.row.selects_frames)
+    fresh = networks.scratch or restored is not None
+    trusted = fresh or base_gain(base, shots, compute, batches.length) <= MARGIN
     known = held_out_probes(
         shots, base, aligner, approach, config, compute, batches.length, WITHHELD, trusted
     )

@@ -49,7 +49,7 @@ base_options = add_options(
     option("--init", metavar="NAME|FILE|scratch",
            help="Weights to begin with; default: the network's own. scratch: fresh ones."),
     option("--flow", type=click.Choice(FLOWS), default="auto",
-           show_default=True, help="What aligns labels; auto: sea-raft where it is at hand, else lite."),
+           show_default=True, help="What aligns labels; auto: sea-raft where it is at hand, else dis."),
     option("--perceptual", type=click.Choice(["auto", "vgg19", "none"]), default="auto", show_default=True,
            help="Compare features too; auto: where VGG-19 is at hand."),
     offline_option,
@@ -66,6 +66,10 @@ method_options = add_options(
     option("--segment", type=click.IntRange(min=1), help="Frames of a segment when sharp frames are chosen (20)."),
     option("--masks", type=click.Choice(["none", "occlusion", "uncertainty", "both"]),
            help="Masks of the aligned labels (both)."),
+    option("--neighbours", type=click.IntRange(min=1),
+           help="Sharp frames that a blurry one has for labels, one a draw; paper: 1 (3)."),
+    option("--recorded-labels", is_flag=True,
+           help="Sharp frames teach as recorded, as in the paper, not as the base network restores them."),
     option("--reblurred", type=click.FloatRange(0, 1),
            help="Share of crops that show a sharp frame under borrowed blur; not in the paper (0)."),
     option("--refreshes", type=click.IntRange(min=0), help="Times SCSCM's earlier network may be renewed (2)."),
@@ -116,7 +120,12 @@ def make_job(clips: Sequence[Path], output: Path | None, settings: dict[str, Any
     switches = {name: False for name in ("sevd", "rscr", "sis", "scscm") if settings.pop(f"no_{name}")}
     if "sevd" in switches and len(switches.keys() & {"rscr", "sis"}):
         raise UsageFault("--no-rscr and --no-sis are parts of SEVD; without it (--no-sevd) they mean nothing.")
-    names = ("steps", "crop", "sequence", "batch", "rate", "segment", "masks", "refreshes", "reblurred", "seed")
+    if settings.pop("recorded_labels"):
+        switches["restored_labels"] = False
+    names = (
+        *("steps", "crop", "sequence", "batch", "rate", "seed"),
+        *("segment", "masks", "neighbours", "refreshes", "reblurred"),
+    )
     given = {name: settings.pop(name) for name in names}
     options = {name: value for name, value in given.items() if value is not None} | switches
     patience = settings.pop("patience") or None

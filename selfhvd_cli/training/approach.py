@@ -8,6 +8,7 @@ from torch import Tensor
 
 from selfhvd_cli.flow.estimator import FlowEstimator
 from selfhvd_cli.training.footage import Shot
+from selfhvd_cli.training.labels import RestoredLabels
 
 SIDE = 384
 """Short side in pixels at which whole frames are compared; what that leaves, the crop's own flow finds."""
@@ -19,9 +20,15 @@ GRID = 24
 class Approach:
     """Coarse flow between whole frames, found when first asked for and remembered."""
 
-    def __init__(self, estimator: FlowEstimator, device: torch.device) -> None:
+    def __init__(
+        self, estimator: FlowEstimator, device: torch.device, restored: RestoredLabels | None = None
+    ) -> None:
+        """Args:
+            restored: where labels come from; None takes the sharp frames as they were recorded.
+        """
         self.estimator = estimator
         self.device = device
+        self.restored = restored
         self._fields: dict[tuple[int, int, int], Tensor] = {}
 
     def field(self, shot: Shot, source: int, target: int) -> Tensor:
@@ -43,14 +50,20 @@ class Approach:
         return round(float(inside[1])), round(float(inside[0]))
 
     def crop_near(self, shot: Shot, source: int, target: int, top: int, left: int, side: int) -> Tensor:
-        """`[3, side, side]`: the part of `target` that shows what the crop of `source` shows.
+        """`[3, side, side]`: the part of sharp frame `target` that shows what the crop of `source` shows.
 
         As far as whole pixels and the borders of the frame allow; the rest is left to the crop's own flow.
         """
         down, right = self.shift(shot, source, target, top, left, side)
         height, width = shot.size
         top, left = min(max(top + down, 0), height - side), min(max(left + right, 0), width - side)
-        return shot.crop(target, top, left, side)
+        return self.label(shot, target, top, left, side)
+
+    def label(self, shot: Shot, frame: int, top: int, left: int, side: int) -> Tensor:
+        """`[3, side, side]`: a part of sharp frame `frame`, as it teaches."""
+        if self.restored is None:
+            return shot.crop(frame, top, left, side)
+        return self.restored.crop(shot, frame, top, left, side)
 
     @torch.no_grad()
     def _find(self, source: Tensor, target: Tensor) -> Tensor:

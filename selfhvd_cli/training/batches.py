@@ -101,7 +101,8 @@ class Batches:
         top, left = self._place(shot, target, rng)
         frames = torch.stack([shot.crop(first + i, top, left, self.side) for i in range(self.length)])
         wanted = range(first + keep.start, first + keep.stop)
-        near = [self.approach.crop_near(shot, frame, shot.label_of(frame), top, left, self.side) for frame in wanted]
+        near = [self.approach.crop_near(shot, frame, self._label(shot, frame, rng), top, left, self.side)
+                for frame in wanted]  # fmt: skip
         labels = torch.stack(near)
         if reblurred:
             moments = blurry_moments(shot)
@@ -120,6 +121,10 @@ class Batches:
         sharp = rng.random() < SHARP_SHARE
         pool = teachers if not blurry or sharp or reblurred else blurry
         return int(pool[int(rng.integers(len(pool)))])
+
+    def _label(self, shot: Shot, frame: int, rng: np.random.Generator) -> int:
+        near = shot.labels_of(frame, self.config.neighbours)
+        return near[int(rng.integers(len(near)))]
 
     def _place(self, shot: Shot, target: int, rng: np.random.Generator) -> tuple[int, int]:
         """Top and left of the crop."""

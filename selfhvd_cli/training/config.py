@@ -47,6 +47,13 @@ class AdaptConfig:
     segment: int = 20
     """Frames of a segment in the selection of sharp frames (paper: 20)."""
 
+    restored_labels: bool = True
+    """Whether sharp frames teach as the base network restores them (not in the paper; from scratch there is none)."""
+
+    neighbours: int = 3
+    """Each draw takes its label from one of so many sharp frames closest in time (paper: 1): what differs between
+    them, noise and errors of alignment, does not last."""
+
     masks: Masks = "both"
     """Which of the masks of Eqs. 4 and 5 weigh the aligned labels (paper: both)."""
 
@@ -94,7 +101,7 @@ class AdaptConfig:
     """Largest norm of the gradient."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "targets", "segment"):
+        for name in ("steps", "batch", "targets", "segment", "neighbours"):
             if getattr(self, name) < 1:
                 raise UsageFault(f"--{name} {getattr(self, name)}: must be at least 1.")
         if self.crop < 64 or self.crop % 8:

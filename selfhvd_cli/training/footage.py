@@ -124,7 +124,13 @@ class Shot:
 
     def label_of(self, frame: int) -> int:
         """ψ(frame) among the teachers: the closest in time, the sharper of two."""
-        return min(self.teachers, key=lambda index: (abs(index - frame), -self.sharp.scores[index]))
+        return self.labels_of(frame, 1)[0]
+
+    def labels_of(self, frame: int, count: int) -> tuple[int, ...]:
+        """The `count` teachers closest in time, the closest first; a teacher is its own only label."""
+        if frame in self.teachers:
+            return (frame,)
+        return tuple(sorted(self.teachers, key=lambda index: (abs(index - frame), -self.sharp.scores[index]))[:count])
 
     def crop(self, frame: int, top: int, left: int, side: int) -> Tensor:
         """`[3, side, side]`, float32 in [0, 1]."""

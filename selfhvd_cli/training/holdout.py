@@ -134,8 +134,11 @@ def _reblurred(
     moments = blurry_moments(shot)
     frames = plain.frames.clone()
     frames[plain.place] = reblur_like(plain.input, shot, frame, moments[len(moments) // 2], approach)
-    # A sharp frame that keeps some blur is no truth for a network that removes it.
-    truth = plain.input.clone() if trusted else restore_probe(restorer, plain, compute)
+    if trusted:
+        truth = approach.label(shot, frame, plain.top, plain.left, plain.frames.shape[-1])
+    else:
+        # A sharp frame that keeps some blur is no truth for a network that removes it.
+        truth = restore_probe(restorer, plain, compute)
     return replace(plain, frames=frames, truth=truth)
 
 

@@ -46,7 +46,7 @@ def test_two_processes_share_one_batch() -> None:
 
 def test_labels_show_the_targets_and_are_sharp() -> None:
     frames, _ = shaken_frames()
-    batches = drawn_from(make_shot(frames), selects_frames=True)
+    batches = drawn_from(make_shot(frames), selects_frames=True, neighbours=1)
     for step in range(6):
         batch = batches.draw(step)
         assert batch.targets.shape == batch.labels.shape == (2, 2, 3, 64, 64)

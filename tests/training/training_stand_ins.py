@@ -105,7 +105,8 @@ def tiny_trainer(
     **options: Any,
 ) -> Trainer:
     """A trainer of a `TinyNetwork` on a small shaken clip, ready to begin."""
-    config = AdaptConfig(**{"steps": steps, "crop": 64, "sequence": 4, "batch": 2, "warmup": 1, **options})
+    sizes = {"steps": steps, "crop": 64, "sequence": 4, "batch": 2, "warmup": 1, "neighbours": 1}
+    config = AdaptConfig(**{**sizes, **options})
     compute = Compute(torch.device("cpu"), torch.float32, "test")
     frames, _ = shaken_frames()
     shots = withhold([make_shot(frames)], 2)

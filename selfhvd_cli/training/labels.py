@@ -1,0 +1,56 @@
+"""Labels from the base network: the sharp frames as it restores them, whole, found when first asked for."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from selfhvd_cli.device import Compute
+from selfhvd_cli.restore.architectures import Architecture
+from selfhvd_cli.restore.engine import Engine
+from selfhvd_cli.restore.packing import pack
+from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.restore.restorer import Restorer
+from selfhvd_cli.training.footage import Footage, Shot
+
+WINDOW = 13
+"""Frames from which a sharp one is restored. Not chosen by the memory there is, for a resumed run must find the same
+labels."""
+
+WHOLE, TILE = 1024, 640
+"""Longer side up to which a frame is restored whole, and the side of the tiles beyond; both in pixels."""
+
+
+class RestoredLabels:
+    """What the base network, which stays as it is, makes of the sharp frames; kept on disk in 8 bits.
+
+    Not in the paper, whose network starts from scratch and learns from the sharp frames as they were recorded. Those
+    keep noise, compression and a little blur that a network which restores already removes: aligned with its outputs
+    they measured up to 1 dB worse than these outputs, its own restorations of them 0.3 to 1.7 dB better.
+    """
+
+    def __init__(self, restorer: Restorer, row: Architecture, compute: Compute) -> None:
+        """Args:
+            restorer: the base network, in eval mode; nobody may train it.
+            row: its architecture.
+        """
+        self.restorer, self.row, self.compute = restorer, row, compute
+        self._found: dict[Footage, Footage] = {}
+        self._places: dict[tuple[Footage, int], int] = {}
+
+    def crop(self, shot: Shot, frame: int, top: int, left: int, side: int) -> Tensor:
+        """`[3, side, side]`, float32 in [0, 1]: a part of sharp frame `frame` of the shot, restored."""
+        found = self._found.setdefault(shot.footage, Footage(*shot.size))
+        key = shot.footage, shot.first + frame
+        if key not in self._places:
+            found.append(self._restored(shot, frame))
+            self._places[key] = len(found) - 1
+        return found.crop(self._places[key], top, left, side, side).float() / 255.0
+
+    def _restored(self, shot: Shot, frame: int) -> Tensor:
+        window = min(WINDOW, len(shot))
+        first = min(max(frame - window // 2, 0), len(shot) - window)
+        tile = None if max(shot.size) <= WHOLE else TILE
+        plan = Plan(window, tile=tile, tile_overlap=0 if tile is None else self.row.tile_overlap)
+        engine = Engine(self.restorer, plan, self.compute)
+        frames = [pack(shot.picture(first + i)) for i in range(window)]
+        return engine.restore(frames, slice(frame - first, frame - first + 1))[0].clamp(0, 1)
