@@ -195,6 +195,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "refreshes 1": {"refreshes": 1},
     "refreshes 3": {"refreshes": 3},
     "re-blurred 0.3 (ours)": {"reblurred": 0.3},
+    "recorded labels (paper)": {"restored_labels": False},
+    "one label a frame (paper)": {"neighbours": 1},
+    "flow lite": {"flow": "lite"},
 }
 
 
