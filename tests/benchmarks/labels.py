@@ -64,7 +64,7 @@ def main() -> None:
         found: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for frame in [index for index in range(FRAMES) if index not in chosen][::3]:
             here, true = output[frame : frame + 1], truth[frame : frame + 1]
-            near = sorted(chosen, key=lambda index: abs(index - frame))[:SEVERAL]  # noqa: B023
+            near = sorted(chosen, key=lambda index: abs(index - frame))[:SEVERAL]
             sums = [torch.zeros_like(here), torch.zeros_like(here[:, :1])]
             for flow_name, flow in flows.items():
                 for kind, source in (("as recorded", given), ("restored", output)):
