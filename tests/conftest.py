@@ -11,6 +11,12 @@ SHARED = Path(os.environ.get("SELFHVD_TEST_MEDIA", Path(__file__).resolve().pare
 """Real clips, photographs and golden numbers that are not part of the project."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What runs remember about this machine stays out of the user's own cache."""
+    os.environ["SELFHVD_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real media; tests that need it are skipped where it is not."""

@@ -15,6 +15,7 @@ from selfhvd_cli.device import Compute, choose_compute
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
 from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
+from selfhvd_cli.restore.precision import settle_precision
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.weights.pull import pull
@@ -48,7 +49,8 @@ class Setup:
     def __str__(self) -> str:
         if self.loaded is None:
             return "strength 0: no network is used, every frame passes as it was decoded"
-        return f"network {self.loaded.model} with weights {self.loaded.weights}, {self.plan}"
+        precision = str(self.compute.dtype).removeprefix("torch.")
+        return f"network {self.loaded.model} with weights {self.loaded.weights} in {precision}, {self.plan}"
 
 
 def fetch_weights(job: DeblurJob) -> Iterator[Progress | Path]:
@@ -78,6 +80,8 @@ def set_up(job: DeblurJob, info: VideoInfo, compute: Compute, weights: Path | No
     torch.manual_seed(job.seed)
     reference = weights_reference(job.model, job.weights)
     loaded = load_restorer(job.model, reference, weights, compute.device)
+    if job.precision == "auto":
+        compute = settle_precision(loaded, compute)
     return Setup(compute, depth, loaded, _plan(job, info, compute, loaded))
 
 

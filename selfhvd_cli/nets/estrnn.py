@@ -67,6 +67,7 @@ class DenseBlockChain(nn.Module):
         x = x.float()
         outputs = []
         for block in self.RDBs:
+            assert isinstance(block, ResidualDenseBlock)
             change = block.change(x)
             x = x + change
             outputs.append(x.to(change.dtype))

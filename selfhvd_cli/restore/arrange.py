@@ -5,24 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from selfhvd_cli.device import Compute
-from selfhvd_cli.restore.restorer import Restorer
 
-
-def arrange(restorer: Restorer, compute: Compute) -> Restorer:
-    """The same network, its convolutions in channels-last order, which their inputs then take over.
+def arrange(network: nn.Module, device: torch.device) -> None:
+    """Put the weights of two-dimensional convolutions into channels-last order, in place; their inputs take it over.
 
     The values do not change. On two cores with AVX-512 a 3x3 convolution of 64 channels runs at 67 GMAC/s so and at
     32 in contiguous order in float32, at 149 and 94 in bfloat16; tensor cores want it, too. Only MPS prefers the
     contiguous order.
     """
-    if compute.device.type != "mps":
-        channels_last(restorer)
-    return restorer
-
-
-def channels_last(network: nn.Module) -> None:
-    """Put the weights of two-dimensional convolutions into channels-last order, in place."""
+    if device.type == "mps":
+        return
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

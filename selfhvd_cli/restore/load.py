@@ -9,6 +9,7 @@ import torch
 
 from selfhvd_cli.errors import WeightsFault
 from selfhvd_cli.restore.architectures import Architecture, architecture
+from selfhvd_cli.restore.arrange import arrange
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.weights.check import check_state_dict
 from selfhvd_cli.weights.load import load_state_dict, read_metadata
@@ -77,6 +78,7 @@ def load_restorer(model: str, weights: str, path: Path, device: torch.device) ->
     check_state_dict(f"--weights {weights}", model, restorer.network.state_dict(), state)
     restorer.network.load_state_dict(state, strict=True)
     restorer.eval().requires_grad_(False).to(device)
+    arrange(restorer, device)
     return Loaded(restorer, row, model, weights, sha256_of(path))
 
 
@@ -85,6 +87,7 @@ def fresh_restorer(model: str, device: torch.device) -> Loaded:
     row = architecture(model)
     restorer = row.restorer()
     restorer.eval().requires_grad_(False).to(device)
+    arrange(restorer, device)
     return Loaded(restorer, row, model, "none", "")
 
 

@@ -1,8 +1,8 @@
 """How much faster the networks run than written plainly: `python tests/benchmarks/speed.py [NAME ...] [--json]`.
 
-Plain is float32 in contiguous layout with the operators as the official code has them; ours is what `deblur` runs on
-this machine. Both get the same weights, drawn by the rule of `parity.py`, and the same moving pictures, in turns. Times
-are processor seconds, which other work on the machine disturbs least; the PSNR is between the two outputs.
+Plain is float32 in contiguous layout with the operators as the official code has them; ours is what `deblur` runs
+on this machine. Both get the same weights, drawn by the rule of `parity.py`, and the same moving pictures, in turns.
+Times are processor seconds, which other work on the machine disturbs least; the PSNR is between the two outputs.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ def measure(name: str, size: tuple[int, int], frames: int, rounds: int, compute:
     """Plain, ours in float32, and ours, in turns; the least seconds of each."""
     width, height = size
     clip = parity.moving_pictures((1, frames, 3, height, width), seed=1)
-    contiguous, ours = drawn(name), arrange(drawn(name), compute)
+    contiguous, ours = drawn(name), drawn(name)
+    arrange(ours, compute.device)
     spent: dict[str, list[float]] = {"plain": [], "same": [], "ours": []}
     for _ in range(rounds):
         expected, seconds = timed(contiguous, clip, PLAIN[name]())
