@@ -18,6 +18,7 @@ import torch
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import choose_compute
+from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import choose_sources
 from selfhvd_cli.restore.architectures import ARCHITECTURES
@@ -104,12 +105,44 @@ def ssim(a: Bytes, b: Bytes) -> float:
 
 
 def shift(a: Bytes, b: Bytes) -> float:
-    """Mean displacement in pixels between two pictures: the median flow over a grid, both ways."""
-    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    first, second = (cv2.GaussianBlur(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), (0, 0), 2.0) for p in (a, b))
-    zero = np.zeros((*first.shape, 2), np.float32)
-    flow = flow_of.calc(first, second, zero.copy()) - flow_of.calc(second, first, zero.copy())
-    return float(np.hypot(*(0.5 * np.mean(flow, axis=(0, 1)))))
+    """Displacement in pixels of the whole of one picture against another, by robust least squares in linear light.
+
+    In code values a blurred edge seems to have moved to its dark side. A picture moved by 0.112 px measures 0.111; the
+    mean of OpenCV's DIS flow, used here before, measured 0.063 for it, and up to 0.8 px between a blurred picture and
+    its truth that lie in the same place.
+    """
+    first, second = (_smooth_light(picture) for picture in (a, b))
+    height, width = first.shape
+    found = np.zeros(2)
+    for _ in range(3):
+        move = np.array([[1, 0, found[0]], [0, 1, found[1]]], np.float32)
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(second, move, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        found += _translation(first, moved)
+    return float(np.hypot(*found))
+
+
+def _smooth_light(picture: Bytes) -> np.ndarray:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    return cv2.GaussianBlur(grey**2.0, (0, 0), 2.0)
+
+
+def _translation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """`[2]`: the step (dx, dy) that brings `second` towards `first`; what moves by itself loses its vote."""
+    mean = (first + second) / 2
+    gx = (mean[1:-1, 2:] - mean[1:-1, :-2]) / 2
+    gy = (mean[2:, 1:-1] - mean[:-2, 1:-1]) / 2
+    change = (first - second)[1:-1, 1:-1]
+    weight = np.ones_like(change)
+    step = np.zeros(2)
+    for _ in range(4):
+        normal = [[(weight * gx * gx).sum(), (weight * gx * gy).sum()], [0.0, (weight * gy * gy).sum()]]
+        normal[1][0] = normal[0][1]
+        right = [(weight * gx * change).sum(), (weight * gy * change).sum()]
+        step = np.linalg.solve(np.array(normal) + 1e-9 * np.eye(2), right)
+        error = (change - gx * step[0] - gy * step[1]) ** 2
+        weight = 1 / (1 + error / (4 * error.mean() + 1e-12))
+    return step
 
 
 def noise(picture: Bytes, truth: Bytes) -> float:
@@ -122,6 +155,7 @@ def noise(picture: Bytes, truth: Bytes) -> float:
 
 
 def main() -> None:
+    keep_large_blocks()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--list", type=Path, dest="listing")
