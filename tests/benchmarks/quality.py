@@ -107,8 +107,8 @@ def ssim(a: Bytes, b: Bytes) -> float:
 def shift(a: Bytes, b: Bytes) -> float:
     """Displacement in pixels of the whole of one picture against another, by robust least squares in linear light.
 
-    In code values a blurred edge seems to have moved to its dark side. A picture moved by 0.112 px measures 0.111; the
-    mean of OpenCV's DIS flow, used here before, measured 0.063 for it, and up to 0.8 px between a blurred picture and
+    In code values a blurred edge seems to have moved to its dark side. A picture moved by 0.112 px measures 0.111;
+    the mean of DIS flow, used here before, measured 0.063 for it, and up to 0.8 px between a blurred picture and
     its truth that lie in the same place.
     """
     first, second = (_smooth_light(picture) for picture in (a, b))
