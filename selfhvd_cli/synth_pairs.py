@@ -16,6 +16,7 @@ from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
 from selfhvd_cli.synthesis.clips import SHARP_EXTENT, draw_clip
 from selfhvd_cli.synthesis.gopro_shake import GoProShakeConfig, synthesise
 from selfhvd_cli.synthesis.pool import read_photos
+from selfhvd_cli.synthesis.recorded_shake import RotationLog, read_rotation_log
 from selfhvd_cli.synthesis.windows import Bytes
 from selfhvd_cli.video.frames_folder import is_frames_folder
 from selfhvd_cli.video.reader import open_reader
@@ -51,6 +52,7 @@ def synth(
     severity: float | None = None,
     night: bool | None = None,
     flow: bool = True,
+    motion: Path | None = None,
     overwrite: bool = False,
 ) -> Iterator[SynthReport]:
     """Write `target/<clip>/{blurry,sharp}/000000.png`, exact flow to the next frame, and `clip.json`.
@@ -67,6 +69,7 @@ def synth(
         seed: source of all randomness.
         severity: 90th percentile of the blur's length in pixels; drawn for each clip where None.
         night: force noisy (True) or quiet (False) clips.
+        motion: log of a phone's rotations (`read_rotation_log`) to shake photographs by, instead of a drawn hand.
         flow: whether to write `flow/000000.npz` (`flow` `[H, W, 2]` float16, to the next frame).
 
     Raises:
@@ -82,9 +85,10 @@ def synth(
     if not photos:
         yield from _from_video(source, target / source.stem, overwrite)
         return
+    log = None if motion is None else read_rotation_log(motion)
     for number in range(clips):
         yield from _from_photos(
-            photos, target / f"clip_{number:03d}", frames, size, (seed, number), severity, night, flow, overwrite
+            photos, target / f"clip_{number:03d}", frames, size, (seed, number), severity, night, flow, overwrite, log
         )
 
 
@@ -107,10 +111,12 @@ def _from_photos(
     night: bool | None,
     flow: bool,
     overwrite: bool,
+    motion: RotationLog | None,
 ) -> Iterator[SynthReport]:
     rng = np.random.default_rng(seed)
     chosen = [photos[int(i)] for i in rng.permutation(len(photos))[:3]]
-    clip = draw_clip(read_photos(chosen), size, frames, int(rng.integers(2**31)), severity=severity, night=night)
+    drawn = int(rng.integers(2**31))
+    clip = draw_clip(read_photos(chosen), size, frames, drawn, severity=severity, night=night, motion=motion)
     part = _begin(folder, overwrite, ("blurry", "sharp", "flow") if flow else ("blurry", "sharp"))
     extents = clip.extents()
     for number in range(frames):
@@ -128,6 +134,7 @@ def _from_photos(
         folder,
         {
             "photographs": [path.name for path in chosen],
+            "motion": None if motion is None else motion.name,
             "frame_interval": camera.frame_interval,
             "exposure": camera.exposure,
             "readout": camera.readout,

@@ -22,6 +22,7 @@ NOISE = {"auto": None, "day": False, "night": True}
 @click.option("--severity", type=click.FloatRange(min=0.0), help="Blur of the worst tenth of the frames in pixels.")
 @click.option("--noise", type=click.Choice(sorted(NOISE)), default="auto", show_default=True, help="Sensor noise.")
 @click.option("--flow/--no-flow", default=True, show_default=True, help="Write the exact flow to the next frame.")
+@click.option("--motion", type=click.Path(path_type=Path), help="Rotation log of a real phone to shake them by.")
 @seed_option
 @overwrite_option
 @output_options
@@ -36,6 +37,7 @@ def synth(
     severity: float | None,
     noise: str,
     flow: bool,
+    motion: Path | None,
     seed: int,
     overwrite: bool,
 ) -> None:
@@ -58,6 +60,7 @@ def synth(
             severity=severity,
             night=NOISE[noise],
             flow=flow,
+            motion=motion,
             overwrite=overwrite,
         ):
             made.setdefault(report.clip, []).append(report.sharp)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from selfhvd_cli.synthesis.recorded_shake import RotationLog, recorded_shake
 from selfhvd_cli.synthesis.render import Array, Camera, Renderer
 from selfhvd_cli.synthesis.scene import draw_scene
 from selfhvd_cli.synthesis.sensor import Sensor
@@ -74,6 +75,7 @@ def draw_clip(
     night: bool | None = None,
     frame_interval: float = 1 / 30,
     things: int | None = None,
+    motion: RotationLog | None = None,
 ) -> HandheldClip:
     """Draw one clip; the same seed gives the same clip.
 
@@ -86,6 +88,7 @@ def draw_clip(
         night: force a noisy sensor, or a quiet one; by default a quarter of the clips is noisy.
         frame_interval: seconds between frames.
         things: number of moving things; by default none, one or two.
+        motion: rotations of a real hand, of which a stretch is used; by default the hand is drawn, too.
     """
     rng = np.random.default_rng(seed)
     height, width = size
@@ -93,15 +96,12 @@ def draw_clip(
         severity = float(np.exp(rng.uniform(np.log(0.008), np.log(0.03)))) * height
     exposure = float(rng.uniform(0.35, 0.95)) * frame_interval
     hand = HandShake.draw(rng)
-    trajectory = shake(
-        hand,
-        rng,
-        duration=frames * frame_interval,
-        severity=severity,
-        exposure=exposure,
-        frame_interval=frame_interval,
-        radius=0.25 * (height + width),
-    )
+    duration, radius = frames * frame_interval, 0.25 * (height + width)
+    lengths = {"severity": severity, "exposure": exposure, "frame_interval": frame_interval, "radius": radius}
+    if motion is None:
+        trajectory = shake(hand, rng, duration=duration, **lengths)
+    else:
+        trajectory = recorded_shake(motion, rng, duration=duration, **lengths)
     count = int(rng.choice([0, 1, 2])) if things is None else things
     others = photos[1:] or photos
     cutouts = [others[int(rng.integers(len(others)))] for _ in range(count)]

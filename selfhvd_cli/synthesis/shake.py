@@ -12,6 +12,9 @@ Array = NDArray[np.float64]
 RATE = 480.0
 """Samples a second at which trajectories are stored; tremor ends near 15 Hz, so linear interpolation will do."""
 
+MARGIN = 0.25
+"""Seconds that a trajectory has beyond both ends of its clip."""
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -90,23 +93,29 @@ def shake(
         frame_interval: time between frames in seconds.
         radius: half the picture's size in pixels, at which roll and zoom are felt.
     """
-    margin = 0.25
-    count = int((duration + 2 * margin) * RATE)
+    count = int((duration + 2 * MARGIN) * RATE)
     envelope = np.exp(hand.unsteadiness * _smooth_noise(rng, count, float(rng.uniform(0.08, 0.3))))
     velocity = np.stack([_hand_noise(hand, rng, count) for _ in range(4)], axis=1) * envelope[:, None]
     velocity[:, :2] *= rng.uniform(0.4, 1.0, 2)
     velocity[:, 2:] *= rng.uniform(0.0, 0.5, 2) * (0.6, 0.25) / max(radius, 1.0)
     poses = np.cumsum(velocity, axis=0) / RATE
-    trajectory = Trajectory(-margin, poses)
-    times = np.arange(0.0, duration, frame_interval)
-    extents = [trajectory.extent(float(t), exposure, radius) for t in times]
-    poses = poses * (severity / max(float(np.quantile(extents, 0.9)), 1e-9))
+    poses = scaled(poses, duration, severity, exposure, frame_interval, radius).poses
     if hand.pan:
         angle = rng.uniform(0, 2 * np.pi)
         seconds = np.arange(count) / RATE
         poses[:, 0] += hand.pan * np.cos(angle) * seconds
         poses[:, 1] += hand.pan * np.sin(angle) * seconds
-    return Trajectory(-margin, poses)
+    return Trajectory(-MARGIN, poses)
+
+
+def scaled(
+    poses: Array, duration: float, severity: float, exposure: float, frame_interval: float, radius: float
+) -> Trajectory:
+    """The trajectory of `poses` `[N, 4]`, made as large as makes its blurs as long as `severity` says."""
+    trajectory = Trajectory(-MARGIN, poses)
+    times = np.arange(0.0, duration, frame_interval)
+    extents = [trajectory.extent(float(t), exposure, radius) for t in times]
+    return Trajectory(-MARGIN, poses * (severity / max(float(np.quantile(extents, 0.9)), 1e-9)))
 
 
 def _hand_noise(hand: HandShake, rng: np.random.Generator, count: int) -> Array:

@@ -26,6 +26,7 @@ from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.windows import restore_stream
 from selfhvd_cli.synthesis.clips import draw_clip
 from selfhvd_cli.synthesis.pool import read_photos
+from selfhvd_cli.synthesis.recorded_shake import read_rotation_log
 from selfhvd_cli.weights.load import load_state_dict
 from selfhvd_cli.weights.store import resolve
 
@@ -161,9 +162,11 @@ def main() -> None:
     parser.add_argument("--list", type=Path, dest="listing")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--motion", type=Path, nargs="*", default=[], help="rotation logs of real hands")
     parser.add_argument("--no-guard", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    logs = [read_rotation_log(path) for path in arguments.motion]
     names = arguments.listing.read_text().split() if arguments.listing else None
     paths = [arguments.photos / n for n in names] if names else sorted(arguments.photos.glob("*.[jp][pn]g"))
     architecture = ARCHITECTURES["lite"]
@@ -181,7 +184,8 @@ def main() -> None:
     for number in range(arguments.clips):
         chosen = [paths[(number + k) % len(paths)] for k in (0, 3, 7)]
         night = number % 4 == 3
-        clip = draw_clip(read_photos(chosen), SIZE, FRAMES, 1000 + number, night=night)
+        motion = logs[number % len(logs)] if logs else None
+        clip = draw_clip(read_photos(chosen), SIZE, FRAMES, 1000 + number, night=night, motion=motion)
         frames = [clip.frame(i) for i in range(FRAMES)]
         nights += [night] * FRAMES
         for name, method in methods.items():
