@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "adapt": "adapt_network",
+    "bench": "bench_machine",
     "deblur": "deblur_video",
     "inspect": "inspect_clip",
     "score": "score_video",
