@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.format import Flags
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
@@ -146,6 +147,11 @@ class PacketCopier:
         self.counts = dict.fromkeys(sorted(indices), 0)
         """Packets copied from each source stream."""
 
+        self.moved = 0
+        """Packets whose times ran backwards and were moved up, for no container takes such."""
+
+        self._reached: dict[int, int] = {}
+
     def stream(self, index: int) -> Stream:
         """A source stream, as the template of its copy."""
         return self._source.streams[index]
@@ -175,9 +181,24 @@ class PacketCopier:
                 return
             self._next = None
             index = packet.stream_index
+            self._put_in_order(packet, output)
             packet.stream = self._copies[index]
             output.mux(packet)
             self.counts[index] += 1
+
+    def _put_in_order(self, packet: Packet, output: OutputContainer) -> None:
+        """Damaged files repeat packets or swap them."""
+        dts, index = packet.dts, packet.stream_index
+        if dts is None:
+            return
+        ties = packet.stream.type in ("subtitle", "data") or bool(output.format.flags & Flags.ts_nonstrict.value)
+        lowest = self._reached.get(index, dts - 1) + (0 if ties else 1)
+        late = packet.pts is not None and packet.pts < max(dts, lowest)
+        if dts < lowest or late:
+            packet.dts = max(dts, lowest)
+            packet.pts = packet.dts if late else packet.pts
+            self.moved += 1
+        self._reached[index] = max(dts, lowest)
 
     def close(self) -> None:
         self._source.close()

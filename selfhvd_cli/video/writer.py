@@ -244,6 +244,9 @@ class VideoWriter:
         verify(self.file.part, layout.muxer, self._times, tolerance)
         counts = opened.copier.counts if opened.copier is not None else {}
         say_result(self.receipt, self.job, opened.plan, len(self._times), counts)
+        if opened.copier is not None and opened.copier.moved:
+            backwards = f"{opened.copier.moved} ran backwards in the source and were moved up"
+            self.receipt.change("packet times", backwards)
         self._close()
         if self.like.path.is_file():
             stat = os.stat(self.like.path)
