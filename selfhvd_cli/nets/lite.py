@@ -82,8 +82,8 @@ class Encoder(nn.Module):
         )
 
     def forward(self, frame: Tensor, levels: int) -> list[Tensor]:
-        """`levels` feature maps of `[N, 3, H, W]`, fine to coarse."""
-        x = for_convolution(unshuffle(frame - 0.5, 4))
+        """`levels` feature maps of centred frames `[N, 3, H, W]`, fine to coarse."""
+        x = for_convolution(unshuffle(frame, 4))
         features = [F.leaky_relu(self.quarter(x), 0.1)]
         for stage in (self.eighth, self.sixteenth, *[self.down] * (levels - 3)):
             x = features[-1]
@@ -94,17 +94,17 @@ class Encoder(nn.Module):
 
 
 class _Pyramid:
-    """A clip at several sizes, each frame made when it is first needed, and the sources' features."""
+    """A centred clip at several sizes, smaller ones made when they are first needed, and the sources' features."""
 
-    def __init__(self, clip: Tensor) -> None:
+    def __init__(self, clip: Tensor, half: Tensor) -> None:
         self.features: dict[tuple[int, int], list[Tensor]] = {}
         self._frames: dict[tuple[int, int], Tensor] = {}
-        self._clip = clip
+        self._whole = clip, half
 
     def frame(self, number: int, scale: int) -> Tensor:
         """`[1, 3, h, w]`: frame `number`, halved `scale` times."""
-        if scale == 0:
-            return self._clip[number : number + 1]
+        if scale < 2:
+            return self._whole[scale][number : number + 1]
         key = number, scale
         if key not in self._frames:
             self._frames[key] = F.avg_pool2d(self.frame(number, scale - 1), 2)
@@ -154,13 +154,17 @@ class Lite(nn.Module):
         wanted = range(frames.shape[1])[keep or slice(None)]
         outputs = []
         for clip in frames:
-            scores = sharpness(F.avg_pool2d(clip.detach(), 2)).tolist()
-            pyramid = _Pyramid(clip)
+            # Centred once: convolutions want values around zero, and a weighted mean of frames does not mind.
+            centred = clip - 0.5
+            half = F.avg_pool2d(centred, 2)
+            scores = sharpness(half.detach()).tolist()
+            pyramid = _Pyramid(centred, half)
             halvings = self.scales(*clip.shape[-2:])
             for target in wanted:
                 sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
                 needed = 0 if scores[target] >= SHARP_SHARE * sharpest else halvings
-                outputs.append(self._cascade(pyramid, target, choose_sources(scores, target, self.sources), needed))
+                chosen = choose_sources(scores, target, self.sources)
+                outputs.append(self._cascade(pyramid, target, chosen, needed) + 0.5)
         return torch.cat(outputs).unflatten(0, (frames.shape[0], len(wanted)))
 
     def restore(
@@ -173,10 +177,13 @@ class Lite(nn.Module):
             recorded: where `target` was restored at half its size already, the frame as it was, `[B, 3, H, W]`.
         """
         levels = self.levels(*target.shape[-2:]) if start is None else FINE_LEVELS
+        target, sources = target - 0.5, sources - 0.5
+        recorded = None if recorded is None else recorded - 0.5
         everything = self.encoder(torch.cat((target, sources.flatten(0, 1))), levels)
         batch = target.shape[0]
         here, there = [f[:batch] for f in everything], [f[batch:] for f in everything]
-        return self._restore(target, sources, here, there, start, recorded)
+        result = self._restore(target, sources, here, there, start, recorded)
+        return Restoration(result.frames + 0.5, result.alignments)
 
     def restore_half(self, target: Tensor, sources: Tensor) -> Restoration:
         """`restore` of the same pictures at half their size."""
@@ -187,7 +194,7 @@ class Lite(nn.Module):
     def align(self, target: Tensor, source: Tensor) -> Alignment:
         """Flow from `target` to `source`, `[B, 3, H, W]` each; sides multiples of 8, at least 64."""
         levels = self.levels(*target.shape[-2:])
-        return self._align(self.encoder(target, levels), self.encoder(source, levels), 1)[-1]
+        return self._align(self.encoder(target - 0.5, levels), self.encoder(source - 0.5, levels), 1)[-1]
 
     @staticmethod
     def levels(height: int, width: int) -> int:
@@ -203,13 +210,13 @@ class Lite(nn.Module):
         return halvings
 
     def _cascade(self, pyramid: _Pyramid, target: int, chosen: tuple[int, ...], halvings: int) -> Tensor:
-        """Frame `target` `[1, 3, H, W]`, restored from the scale of `halvings` up."""
+        """Frame `target` `[1, 3, H, W]`, centred, restored from the scale of `halvings` up."""
         change: Tensor | None = None
         before: Tensor | None = None
         start: Alignment | None = None
         for scale in reversed(range(halvings + 1)):
             frame = pyramid.frame(target, scale)
-            seen = frame if change is None or before is None else with_change(frame, before, change)
+            seen = frame if change is None or before is None else with_change(frame, before, change, -0.5)
             height, width = frame.shape[-2:]
             padded = _padded(seen)
             levels = self.levels(*padded.shape[-2:]) if start is None else FINE_LEVELS
@@ -254,6 +261,7 @@ class Lite(nn.Module):
         start: Alignment | None,
         recorded: Tensor | None,
     ) -> Restoration:
+        """`restore` of centred pictures whose features are known."""
         batch, count = sources.shape[:2]
         alignments = self._align(target_features, source_features, count, start)
         final = alignments[-1]
@@ -268,11 +276,11 @@ class Lite(nn.Module):
             log_scale = _beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
             inside = _beside(inside, torch.ones_like(inside[:batch]), count)
             count += 1
-        guide = self.embed_target(for_convolution(here - 0.5)).repeat_interleave(count, 0)
-        embedded = self.embed_source(for_convolution(there - 0.5, log_scale, inside))
+        guide = self.embed_target(for_convolution(here)).repeat_interleave(count, 0)
+        embedded = self.embed_source(for_convolution(there, log_scale, inside))
         embedded = F.leaky_relu(embedded + guide, 0.1)
         mixed, summary = self._mix(here, there, embedded, count)
-        x = F.leaky_relu(self.enter(for_convolution(here - 0.5, mixed - 0.5, summary)), 0.1)
+        x = F.leaky_relu(self.enter(for_convolution(here, mixed, summary)), 0.1)
         deep = self.deep(F.leaky_relu(self.down(x), 0.1))
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
         residual = self.residual(F.leaky_relu(x, 0.1)).float()
@@ -285,17 +293,22 @@ class Lite(nn.Module):
         logits = mixing[:, :16].unflatten(0, (batch, count))
         weights = torch.softmax(torch.cat((torch.zeros_like(logits[:, :1]), logits), dim=1), dim=1).unsqueeze(2)
         pictures = there.view(batch, count, 3, 16, height, width)
-        mixed = weights[:, 0] * here.view(batch, 3, 16, height, width) + (weights[:, 1:] * pictures).sum(1)
-        trust = torch.softmax(mixing[:, 16:].unflatten(0, (batch, count)), dim=1)
+        mixed = weights[:, 0] * here.view(batch, 3, 16, height, width)
+        for source in range(count):
+            mixed = torch.addcmul(mixed, weights[:, source + 1], pictures[:, source])
+        trust = torch.softmax(mixing[:, 16:].unflatten(0, (batch, count)), dim=1).to(embedded.dtype)
         grouped = embedded.unflatten(0, (batch, count))
-        summary = torch.cat(((grouped * trust).sum(1), grouped.amax(1)), dim=1)
-        return mixed.flatten(1, 2), summary
+        mean, most = grouped[:, 0] * trust[:, 0], grouped[:, 0]
+        for source in range(1, count):
+            mean = torch.addcmul(mean, grouped[:, source], trust[:, source])
+            most = torch.maximum(most, grouped[:, source])
+        return mixed.flatten(1, 2), torch.cat((mean, most), dim=1)
 
 
-def with_change(frame: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """`frame`, larger, plus what became of a small picture of it, `before`; in [0, 1]."""
+def with_change(frame: Tensor, before: Tensor, after: Tensor, black: float = 0.0) -> Tensor:
+    """`frame`, larger, plus what became of a small picture of it, `before`; in [black, black + 1]."""
     change = F.interpolate((after - before).float(), size=frame.shape[-2:], mode="bicubic", align_corners=False)
-    return (frame + change).clamp(0.0, 1.0)
+    return (frame + change).clamp(black, black + 1.0)
 
 
 def _padded(frame: Tensor) -> Tensor:
