@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from torch import Tensor
@@ -39,6 +39,7 @@ def deblur(
     weights: str | Path | None = None,
     strength: float = 1.0,
     device: str = "auto",
+    devices: Sequence[str] = (),
     precision: Precision = "auto",
     window: int | None = None,
     tile: int | None = None,
@@ -71,6 +72,7 @@ def deblur(
         weights=None if weights is None else str(weights),
         strength=strength,
         device=device,
+        devices=tuple(devices),
         precision=precision,
         window=window,
         tile=tile,
@@ -103,7 +105,7 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
     """
     started = time.monotonic()
     check_paths(job.source, job.target, job.overwrite)
-    compute = choose_compute(job.device, job.precision)
+    compute = choose_compute(job.devices[0] if job.devices else job.device, job.precision)
     weights_reference(job.model, job.weights)  # a wrong name ends the run here
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader:
@@ -177,11 +179,12 @@ def _judged(frames: Iterable[SourceFrame], setup: Setup) -> Iterator[Judged]:
             # The windows keep their own, smaller copy; the writer computes this one again if it needs it.
             frame.forget()
 
-    for restored in restore_stream(setup.loaded.restorer, clips(), setup.plan, setup.compute):
-        frame = waiting.popleft()
-        assert frame.time == restored.time, "frames come back in order"
-        untouched = restored.verdict.strength == 0
-        yield frame, None if untouched else restored.frame, restored.verdict, restored.events
+    with setup.crew or nullcontext():
+        for restored in restore_stream(setup.loaded.restorer, clips(), setup.plan, setup.compute, setup.crew):
+            frame = waiting.popleft()
+            assert frame.time == restored.time, "frames come back in order"
+            untouched = restored.verdict.strength == 0
+            yield frame, None if untouched else restored.frame, restored.verdict, restored.events
 
 
 def _progress(done: int, total: int | None, speed: Speed, events: tuple[str, ...]) -> Progress:

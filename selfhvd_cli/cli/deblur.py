@@ -28,6 +28,10 @@ from selfhvd_cli.cli.options import (
 from selfhvd_cli.errors import UsageFault
 
 
+def _device_list(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",")) if value else ()
+
+
 @click.command(cls=Command)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="FILE|FOLDER", help="Result; a folder if it exists or ends in /.")
@@ -39,6 +43,12 @@ from selfhvd_cli.errors import UsageFault
     option("--report", metavar="FILE.html|FOLDER/", help="Make a page, too: both pictures, plots, scores, receipt."),
     click.option("--taste", is_flag=True, help="Only show the three most blurred seconds, before and after."),
     compute_options,
+    option(
+        "--devices",
+        callback=_device_list,
+        metavar="cuda:0,cuda:1",
+        help="Share each clip between these; the result is the same.",
+    ),
     size_options,
     span_options,
     encoding_options,
@@ -78,6 +88,8 @@ def deblur(
 
     if overwrite and skip_existing:
         raise UsageFault("--overwrite and --skip-existing contradict each other; give one of them.")
+    if settings["devices"] and settings["device"] != "auto":
+        raise UsageFault("--device and --devices contradict each other; give one of them.")
     if steps is not None and not adapt:
         raise UsageFault("--steps belongs to --adapt; give both or neither.")
     words = click.get_current_context().meta.get(WORDS, ())

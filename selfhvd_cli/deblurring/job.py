@@ -38,6 +38,9 @@ class DeblurJob:
     device: str = "auto"
     """auto, cuda, cuda:N, mps or cpu."""
 
+    devices: tuple[str, ...] = ()
+    """Several devices that share the clip, each with a process of its own; empty takes `device` alone."""
+
     precision: Precision = "auto"
     """Arithmetic of the network."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,8 +12,10 @@ from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.deblurring.report import DeblurPlan, Progress
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.device import Compute, choose_compute
+from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
+from selfhvd_cli.restore.memory import available_memory
 from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
 from selfhvd_cli.restore.precision import settle_precision
 from selfhvd_cli.video.info import VideoInfo
@@ -46,11 +48,15 @@ class Setup:
     plan: Plan | None
     """Windows and tiles; None likewise."""
 
+    crew: Crew | None = None
+    """Processes that share the work, not yet started; None where this one does it."""
+
     def __str__(self) -> str:
         if self.loaded is None:
             return "strength 0: no network is used, every frame passes as it was decoded"
         precision = str(self.compute.dtype).removeprefix("torch.")
-        return f"network {self.loaded.model} with weights {self.loaded.weights} in {precision}, {self.plan}"
+        words = f"network {self.loaded.model} with weights {self.loaded.weights} in {precision}, {self.plan}"
+        return words if self.crew is None else f"{words}, shared by {self.crew}"
 
 
 def fetch_weights(job: DeblurJob) -> Iterator[Progress | Path]:
@@ -82,7 +88,8 @@ def set_up(job: DeblurJob, info: VideoInfo, compute: Compute, weights: Path | No
     loaded = load_restorer(job.model, reference, weights, compute.device)
     if job.precision == "auto":
         compute = settle_precision(loaded, compute)
-    return Setup(compute, depth, loaded, _plan(job, info, compute, loaded))
+    plan = _plan(job, info, compute, loaded)
+    return Setup(compute, depth, loaded, plan, _crew(job, loaded, weights, compute, plan))
 
 
 def plan_deblur(job: DeblurJob) -> DeblurPlan:
@@ -91,7 +98,7 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     Raises:
         SelfHVDError: a child of it, where the job itself would end with one before its work.
     """
-    compute = choose_compute(job.device, job.precision)
+    compute = choose_compute(job.devices[0] if job.devices else job.device, job.precision)
     reference = weights_reference(job.model, job.weights)
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader:
@@ -104,6 +111,8 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     path = find(target) if isinstance(target, WeightSpec) else target
     if path is not None and path.suffix == ".safetensors":
         loaded = load_restorer(job.model, reference, path, compute.device)
+        if job.precision == "auto":
+            compute = settle_precision(loaded, compute)
     else:
         loaded = fresh_restorer(job.model, compute.device)
     plan = _plan(job, info, compute, loaded)
@@ -133,5 +142,21 @@ def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> 
         window=job.window,
         tile=job.tile,
         strength=job.strength,
-        max_memory=job.max_memory,
+        max_memory=_share_of_memory(job, compute),
     )
+
+
+def _share_of_memory(job: DeblurJob, compute: Compute) -> int | None:
+    """What each process may take; those on a CPU share one memory."""
+    sharing = sum(device == "cpu" for device in job.devices)
+    if sharing < 2:
+        return job.max_memory
+    return available_memory(compute.device, job.max_memory) // sharing
+
+
+def _crew(job: DeblurJob, loaded: Loaded, weights: Path, compute: Compute, plan: Plan) -> Crew | None:
+    if len(job.devices) < 2:
+        return None
+    threads = max(1, torch.get_num_threads() // len(job.devices))
+    computes = [replace(choose_compute(device, job.precision), dtype=compute.dtype) for device in job.devices]
+    return Crew([Post(job.model, loaded.weights, weights, each, plan, threads) for each in computes])

@@ -30,6 +30,10 @@ class Engine:
         events, self._events = tuple(self._events), []
         return events
 
+    def hear(self, events: tuple[str, ...]) -> None:
+        """Pass on what happened to another engine that works for this one."""
+        self._events += events
+
     def restore(self, frames: list[Tensor], keep: slice) -> Tensor:
         """Restore one window.
 

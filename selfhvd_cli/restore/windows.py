@@ -13,6 +13,7 @@ from torch import Tensor
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.restore.crew import Crew
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.guard import Verdict, apply, guard
 from selfhvd_cli.restore.packing import pack, unpack
@@ -49,7 +50,9 @@ class Frame:
     """Presentation time in seconds."""
 
 
-def restore_stream(restorer: Restorer, clips: Iterable[Clip], plan: Plan, compute: Compute) -> Iterator[Restored]:
+def restore_stream(
+    restorer: Restorer, clips: Iterable[Clip], plan: Plan, compute: Compute, crew: Crew | None = None
+) -> Iterator[Restored]:
     """Restore a video of any length: exactly one result a frame, in order, times untouched.
 
     Windows end at scene cuts. A network that selects frames computes each frame once, with context on both sides;
@@ -60,6 +63,7 @@ def restore_stream(restorer: Restorer, clips: Iterable[Clip], plan: Plan, comput
         clips: consecutive pieces of the video, commonly of one frame, all of one size.
         plan: windows, tiles, strength.
         compute: device and precision.
+        crew: processes that run the network in place of this one; a few more windows are then held.
 
     Raises:
         MemoryFault: out of memory, also with the smallest tiles and windows.
@@ -72,7 +76,7 @@ def restore_stream(restorer: Restorer, clips: Iterable[Clip], plan: Plan, comput
         return
     engine = Engine(restorer, plan, compute)
     for scene in scenes(clips, plan.scene_cut):
-        for frame, picture in restore_scene(engine, scene, plan):
+        for frame, picture in restore_scene(engine, scene, plan, crew):
             yield judge(frame, picture, plan, engine)
 
 
@@ -114,24 +118,44 @@ def judge(frame: Frame, picture: Tensor, plan: Plan, engine: Engine) -> Restored
     return Restored(result.cpu(), frame.time, verdict, engine.take_events())
 
 
-def restore_scene(engine: Engine, scene: Iterator[Frame], plan: Plan) -> Iterator[tuple[Frame, Tensor]]:
+def restore_scene(
+    engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew | None = None
+) -> Iterator[tuple[Frame, Tensor]]:
     """The frames of one scene, each with the network's picture `[3, H, W]`, in order."""
     selects = engine.restorer.convention.selects_frames
     fading: list[tuple[Frame, Tensor]] = []
-    given = 0
-    for window in windows(scene, plan.window, plan.overlap):
-        end = window.start + len(window.frames)
-        # A network that selects frames leaves the second half of an overlap to the next window.
-        wanted_end = end - plan.overlap // 2 if selects and not window.is_last else end
-        keep = slice(given - window.start, wanted_end - window.start)
-        outputs = engine.restore([frame.packed for frame in window.frames], keep)
+    for (window, keep), outputs in _computed(engine, _wanted(scene, plan, selects), crew):
         ready = list(zip(window.frames[keep], outputs, strict=True))
         for index, (frame, earlier) in enumerate(fading):
             ready[index] = (frame, torch.lerp(earlier, ready[index][1], (index + 1) / (len(fading) + 1)))
         settled = len(ready) if selects or window.is_last else len(ready) - plan.overlap
         fading = ready[settled:]
-        given += settled
         yield from ready[:settled]
+
+
+def _wanted(scene: Iterator[Frame], plan: Plan, selects: bool) -> Iterator[tuple[Window, slice]]:
+    """The windows of a scene, each with those of its frames that it is to restore."""
+    given = 0
+    for window in windows(scene, plan.window, plan.overlap):
+        end = window.start + len(window.frames)
+        # A network that selects frames leaves the second half of an overlap to the next window.
+        wanted_end = end - plan.overlap // 2 if selects and not window.is_last else end
+        yield window, slice(given - window.start, wanted_end - window.start)
+        given = wanted_end if selects or window.is_last else wanted_end - plan.overlap
+
+
+def _computed(
+    engine: Engine, wanted: Iterator[tuple[Window, slice]], crew: Crew | None
+) -> Iterator[tuple[tuple[Window, slice], Tensor]]:
+    """The network's pictures of each window, here or by a crew."""
+    if crew is None:
+        for window, keep in wanted:
+            yield (window, keep), engine.restore([frame.packed for frame in window.frames], keep)
+        return
+    work = ((each, torch.stack([frame.packed for frame in each[0].frames]), each[1]) for each in wanted)
+    for place, (outputs, events) in crew.restore(work):
+        engine.hear(events)
+        yield place, outputs
 
 
 @dataclass(frozen=True)

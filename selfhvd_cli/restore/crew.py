@@ -1,0 +1,152 @@
+"""Crew: one network in several processes, each on its own device, which share the windows of a clip."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.multiprocessing import get_context
+
+from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import SelfHVDError
+from selfhvd_cli.restore.engine import Engine
+from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.restore.plan import Plan
+
+Place = TypeVar("Place")
+
+Result = tuple[Tensor, tuple[str, ...]]
+"""The restored frames of a window, and what happened on the way, in words."""
+
+
+@dataclass(frozen=True)
+class Post:
+    """What one process of a crew runs."""
+
+    model: str
+    """A name of `ARCHITECTURES`."""
+
+    weights: str
+    """As the user named them."""
+
+    path: Path
+    """Their safetensors file."""
+
+    compute: Compute
+    """Device and precision."""
+
+    plan: Plan
+    """Windows and tiles; the same for the whole crew, or the results would differ."""
+
+    threads: int
+    """Of the process, on a CPU."""
+
+
+class Crew:
+    """Processes that restore windows, in turns; every window is computed as a single process would.
+
+    A context manager: leaving it ends the processes, also in the middle of a window.
+    """
+
+    def __init__(self, posts: Sequence[Post]) -> None:
+        self._posts = posts
+        self._stack = ExitStack()
+        self._members: list[tuple[Connection, ThreadPoolExecutor]] = []
+        self._turn = 0
+
+    def __str__(self) -> str:
+        return f"{len(self._posts)} processes on {', '.join(str(post.compute.device) for post in self._posts)}"
+
+    def __enter__(self) -> Crew:
+        context = get_context("spawn")
+        for post in self._posts:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, post), daemon=True)
+            process.start()
+            theirs.close()
+            self._stack.callback(process.join)
+            self._stack.callback(process.terminate)
+            self._stack.callback(ours.close)
+            # A thread a process sends and receives: a pipe that is full both ways would never move again.
+            hand = ThreadPoolExecutor(1, thread_name_prefix=str(post.compute.device))
+            self._stack.callback(hand.shutdown, wait=False, cancel_futures=True)
+            self._members.append((ours, hand))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def restore(self, work: Iterable[tuple[Place, Tensor, slice]]) -> Iterator[tuple[Place, Result]]:
+        """Restore windows in their order, one a process ahead of what is taken.
+
+        Args:
+            work: whatever stands for the window, its packed frames `[T, 3, H, W]`, and which of them are wanted.
+
+        Raises:
+            SelfHVDError: a child of it, as `Engine.restore`; or a process ended.
+        """
+        under_way: deque[tuple[Place, Future[Result]]] = deque()
+        for place, packed, keep in work:
+            if len(under_way) > len(self._members):
+                yield self._oldest(under_way)
+            connection, hand = self._members[self._turn]
+            post = self._posts[self._turn]
+            self._turn = (self._turn + 1) % len(self._members)
+            under_way.append((place, hand.submit(_ask, connection, post, packed, keep)))
+        while under_way:
+            yield self._oldest(under_way)
+
+    @staticmethod
+    def _oldest(under_way: deque[tuple[Place, Future[Result]]]) -> tuple[Place, Result]:
+        place, future = under_way.popleft()
+        return place, future.result()
+
+
+def _ask(connection: Connection, post: Post, packed: Tensor, keep: slice) -> Result:
+    """Send a window to a process and wait for it."""
+    try:
+        connection.send((packed.numpy(), keep))
+        answer = connection.recv()
+    except (EOFError, OSError) as fault:
+        raise SelfHVDError(
+            f"the process on {post.compute.device} ended without an answer; run on one device with --device."
+        ) from fault
+    if isinstance(answer, BaseException):
+        raise answer
+    restored, events = answer
+    return torch.from_numpy(restored), events
+
+
+def _serve(connection: Connection, post: Post) -> None:
+    """The life of a process: load the network, then restore what comes until nobody asks any more."""
+    # Ctrl-C reaches every process of a terminal; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(post.threads)
+    engine: Engine | None = None
+    while True:
+        try:
+            packed, keep = connection.recv()
+        except EOFError:
+            return
+        try:
+            if engine is None:
+                loaded = load_restorer(post.model, post.weights, post.path, post.compute.device)
+                engine = Engine(loaded.restorer, post.plan, post.compute)
+            restored = engine.restore(list(torch.from_numpy(packed)), keep)
+            connection.send((restored.numpy(), engine.take_events()))
+        except SelfHVDError as fault:
+            connection.send(type(fault)(fault.format_message()))
+        except Exception as fault:  # told by the first process, which has the terminal
+            connection.send(SelfHVDError(f"on {post.compute.device}: {type(fault).__name__}: {fault}"))

@@ -1,0 +1,83 @@
+"""Several processes share the windows of a clip, and give bit for bit what one gives."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from tiny_clips import make_clip, pictures
+
+from selfhvd_cli import deblur
+from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.clip import Clip
+from selfhvd_cli.device import choose_compute
+from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.restore.architectures import ARCHITECTURES
+from selfhvd_cli.restore.crew import Crew, Post
+from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.restore.throughput import moving_picture
+from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.weights.save import save_state_dict
+
+PLAN = Plan(window=4, overlap=2, guard=False, scene_cut=False)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "w.safetensors"
+    save_state_dict(path, ARCHITECTURES["ifirnn"].build().state_dict(), {"architecture": "ifirnn"})
+    return path
+
+
+def crew_of(count: int, path: Path) -> Crew:
+    compute = choose_compute("cpu")
+    return Crew([Post("ifirnn", str(path), path, compute, PLAN, torch.get_num_threads()) for _ in range(count)])
+
+
+def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
+    frames = moving_picture(13, 40, 48)
+    clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
+    compute = choose_compute("cpu")
+    restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
+    alone = list(restore_stream(restorer, clips, PLAN, compute))
+    with crew_of(2, weights) as crew:
+        together = list(restore_stream(restorer, clips, PLAN, compute, crew))
+    assert [each.time for each in together] == [each.time for each in alone] == [clip.times[0] for clip in clips]
+    assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
+    assert not torch.equal(alone[5].frame, frames[5]), "the network changes the frames"
+
+
+def test_a_crew_that_is_left_early_ends(weights: Path) -> None:
+    work = ((index, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4)) for index in range(100))
+    with crew_of(2, weights) as crew:
+        first = next(iter(crew.restore(work)))
+    assert first[0] == 0
+
+
+def test_what_a_process_cannot_load_is_told_as_by_one(tmp_path: Path) -> None:
+    work = [(0, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4))]
+    with crew_of(1, tmp_path / "none.safetensors") as crew, pytest.raises(WeightsFault, match="no such file"):
+        list(crew.restore(work))
+
+
+def test_a_whole_clip_is_the_same_on_two_devices(weights: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", sound=False)
+    for name, devices in (("one", ()), ("two", ("cpu", "cpu"))):
+        report = deblur(clip, tmp_path / f"{name}.mkv", model="ifirnn", weights=weights, window=4, devices=devices,
+                        encoding=Encoding("ffv1"))  # fmt: skip
+        assert report.frames == 8
+    assert np.array_equal(pictures(tmp_path / "one.mkv"), pictures(tmp_path / "two.mkv"))
+
+
+def test_device_and_devices_contradict_each_other(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", sound=False)
+    result = CliRunner().invoke(selfhvd, ["deblur", str(clip), "--devices", "cpu,cpu", "--device", "cpu"])
+    assert result.exit_code == 2
+    assert "--devices" in result.stderr
