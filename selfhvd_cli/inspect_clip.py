@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
 
+from selfhvd_cli.deblurring.job import DeblurJob, default_target
+from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.deblurring.span import expected_frames, span_of
-from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.pipeline import Ahead
@@ -19,6 +22,8 @@ from selfhvd_cli.quality.blur_effect import blur_effect
 from selfhvd_cli.training.inspection import Inspection, judge
 from selfhvd_cli.training.sharpness import SEGMENT, find_sharp_frames
 from selfhvd_cli.video.reader import open_reader
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ def inspect(
     segment: int = SEGMENT,
     start: str | float | Moment | None = None,
     duration: str | float | Moment | None = None,
+    estimate: bool = True,
     on_progress: Callable[[InspectProgress], None] | None = None,
 ) -> Inspection:
     """Look at a clip; the twin of `selfhvd inspect`.
@@ -47,13 +53,14 @@ def inspect(
         source: a video file or a folder of numbered frames.
         segment: frames of a segment (paper: 20).
         start, duration: seconds, or text as on the command line (`5s`, `120f`, `1:02.5`).
+        estimate: where deblurring helps, try the network for a moment to tell how long it will take here.
 
     Raises:
         InputFault: the clip cannot be read.
         UsageFault: the segment or a time makes no sense.
     """
     found = None
-    with closing(inspect_steps(Path(source), segment, as_moment(start), as_moment(duration))) as steps:
+    with closing(inspect_steps(Path(source), segment, as_moment(start), as_moment(duration), estimate)) as steps:
         for step in steps:
             found = step.inspection
             if on_progress is not None:
@@ -63,7 +70,11 @@ def inspect(
 
 
 def inspect_steps(
-    source: Path, segment: int = SEGMENT, start: Moment | None = None, duration: Moment | None = None
+    source: Path,
+    segment: int = SEGMENT,
+    start: Moment | None = None,
+    duration: Moment | None = None,
+    estimate: bool = True,
 ) -> Generator[InspectProgress, None, None]:
     """Look at a clip frame by frame; the last report holds the inspection. Only numbers are kept of a frame."""
     if segment < 1:
@@ -85,9 +96,21 @@ def inspect_steps(
                 yield InspectProgress(len(scores), total)
     sharp = find_sharp_frames(scores, segment)
     edges = [*(time - times[0] for time in times), end - times[0]]
-    yield InspectProgress(
-        len(scores), len(scores), judge(source, (info.width, info.height), sharp, edges, list(blurs.values()))
-    )
+    found = judge(source, (info.width, info.height), sharp, edges, list(blurs.values()))
+    if estimate and found.deblur_helps:
+        found = _estimated(found, DeblurJob(source, default_target(source), start=start, duration=duration))
+    yield InspectProgress(len(scores), len(scores), found)
+
+
+def _estimated(found: Inspection, job: DeblurJob) -> Inspection:
+    """The inspection with what deblurring would cost; as it is where this machine cannot deblur."""
+    try:
+        plan = plan_deblur(job)
+    except SelfHVDError as fault:
+        log.info("no estimate: %s", fault.message)
+        return found
+    seconds = None if plan.seconds is None or not plan.frames else plan.seconds / plan.frames * len(found.frames)
+    return replace(found, deblur_device=plan.device or "", deblur_seconds=seconds, deblur_memory=plan.memory)
 
 
 def _look(rgb: Tensor, scores: list[float], blurs: dict[int, float], segment: int) -> None:

@@ -13,7 +13,7 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, option, output_options, span_options
-from selfhvd_cli.cli.progress import Pace, progress_display
+from selfhvd_cli.cli.progress import Pace, length, progress_display, size
 from selfhvd_cli.moments import Moment
 
 if TYPE_CHECKING:
@@ -35,11 +35,19 @@ LISTED = 12
         help="Draw sharpness over time, with the threshold and the chosen sharp frames.")  # fmt: skip
 @option("--segment", type=click.IntRange(min=1), default=20, show_default=True,
         help="Frames of a segment; each gives at least one sharp frame.")  # fmt: skip
+@option("--estimate/--no-estimate", default=True, show_default=True,
+        help="Where deblurring helps, try the network for a moment to tell what it will cost here.")  # fmt: skip
 @span_options
 @output_options
 @pass_console
 def inspect(
-    console: Console, clip: Path, plot: Path | None, segment: int, start: Moment | None, duration: Moment | None
+    console: Console,
+    clip: Path,
+    plot: Path | None,
+    segment: int,
+    estimate: bool,
+    start: Moment | None,
+    duration: Moment | None,
 ) -> None:
     """Show where CLIP is blurred and how much, which frames are sharp, and whether deblurring or adapting will help.
 
@@ -50,7 +58,7 @@ def inspect(
 
     found = None
     pace = Pace()
-    inspection = closing(inspect_steps(clip, segment, start, duration))
+    inspection = closing(inspect_steps(clip, segment, start, duration, estimate))
     with progress_display(console, clip.name) as display, inspection as steps:
         for step in steps:
             display.show(pace.state("inspect", step.done, step.total))
@@ -95,6 +103,9 @@ def _say(console: Console, found: Inspection) -> None:
               marks.get((one.sharp, one.chosen), "")) for one in found.frames],
         )  # fmt: skip
     console.say(found.advice, "bold")
+    if found.deblur_device:
+        taken = "an unknown time" if found.deblur_seconds is None else f"about {length(found.deblur_seconds)}"
+        console.say(f"deblurring takes {taken} and {size(found.deblur_memory or 0)} on {found.deblur_device}")
     for command in found.commands:
         console.say(f"  {command}")
 

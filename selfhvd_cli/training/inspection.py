@@ -126,6 +126,14 @@ class Inspection:
     frames: tuple[FrameSharpness, ...]
     """Every frame in order."""
 
+    deblur_device: str = ""
+    """Where deblurring would run; empty where that was not estimated."""
+
+    deblur_seconds: float | None = None
+    """Time that the network would take there, from a short run of it."""
+
+    deblur_memory: int | None = None
+    """Bytes that it would need there."""
 
 
 def judge(
