@@ -19,7 +19,7 @@ from torch import Tensor
 
 from selfhvd_cli.errors import InputFault, SelfHVDError, UsageFault
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.info import ColorTags, HdrMetadata, VideoInfo, refuse_absurd_size
+from selfhvd_cli.video.info import PIXEL_LIMIT, ColorTags, HdrMetadata, VideoInfo, refuse_absurd_size
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.pixels import Signal, planar_format, planes_of
 from selfhvd_cli.video.receipt import Receipt
@@ -193,8 +193,9 @@ def read_picture(path: Path) -> av.VideoFrame:
         InputFault: it cannot be decoded.
     """
     try:
-        with av.open(str(path), "r") as container:
+        with av.open(str(path), "r", options=dict(PIXEL_LIMIT)) as container:
             stream = container.streams.video[0]
+            stream.codec_context.options = dict(PIXEL_LIMIT)
             refuse_absurd_size(path, stream.codec_context.width, stream.codec_context.height)
             return next(container.decode(stream))
     except (av.FFmpegError, ValueError, OSError, IndexError, StopIteration) as fault:

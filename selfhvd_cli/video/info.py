@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import queue
 import struct
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,13 +19,22 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.claims import refuse_impossible_claims
 from selfhvd_cli.video.pixels import Signal, planar_format
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 MAX_SIDE = 16384
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 100_000_000
 """Largest picture accepted; a damaged header can claim any size, and memory would be taken before decoding fails."""
+
+PIXEL_LIMIT = {"max_pixels": str(MAX_PIXELS)}
+"""The same, for decoders: what a picture itself states may be larger than what the container says of it."""
+
+REFUSED_BY_DECODER = f"damaged, or pictures of more than {MAX_PIXELS // 1_000_000} million pixels"
+
+PATIENCE = 120.0
+"""Seconds to open a file in. Opening reads headers; only made-up ones take FFmpeg longer than moments."""
 
 UNSPECIFIED = 2
 """FFmpeg's number for a colour property the stream does not state."""
@@ -169,11 +180,38 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
     try:
         if path.stat().st_size == 0:
             raise InputFault(f"{path}: the file is empty (0 bytes); copy it from the phone again.")
-        return av.open(str(path), "r", container_options=dict(options or {}), metadata_errors="replace")
+        refuse_impossible_claims(path)
+        return _open_in_time(path, dict(options or {}))
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
         if isinstance(fault, PermissionError):
             raise InputFault(f"{path}: no permission to read it.") from None
         raise InputFault(f"{path}: cannot be read as a video ({_reason(fault)}).") from fault
+
+
+def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
+    """Open in a thread of its own, which is left to itself if it takes too long: FFmpeg cannot be stopped there."""
+    answer: queue.SimpleQueue[InputContainer | BaseException] = queue.SimpleQueue()
+
+    def attempt() -> None:
+        try:
+            answer.put(
+                av.open(
+                    str(path), "r", container_options=options, options=dict(PIXEL_LIMIT), metadata_errors="replace"
+                )
+            )
+        except BaseException as fault:  # handed to the caller, who raises it
+            answer.put(fault)
+
+    threading.Thread(target=attempt, name="open", daemon=True).start()
+    try:
+        opened = answer.get(timeout=PATIENCE)
+    except queue.Empty:
+        raise InputFault(
+            f"{path}: its header cannot be read in {PATIENCE:.0f} seconds; the file is damaged or hostile."
+        ) from None
+    if isinstance(opened, BaseException):
+        raise opened
+    return opened
 
 
 def probe(path: Path) -> VideoInfo:
@@ -225,6 +263,7 @@ def refuse_absurd_size(path: Path, width: int, height: int) -> None:
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
     stream.thread_type = "SLICE"
+    stream.codec_context.options = dict(PIXEL_LIMIT)
     reason = "no frame could be decoded"
     try:
         for count, packet in enumerate(container.demux(stream)):
@@ -237,7 +276,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 break
     except (av.FFmpegError, ValueError) as fault:
         reason = _reason(fault)
-    if stream.codec_context.width == 0:
+    if stream.codec_context.width == 0 and reason != REFUSED_BY_DECODER:
         reason = "the header does not say how large the pictures are"
     raise InputFault(f"{path}: its video ({stream.codec_context.name}) cannot be decoded ({reason}).")
 
@@ -364,6 +403,8 @@ def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes | None:
 
 
 def _reason(fault: Exception) -> str:
+    if isinstance(fault, av.ArgumentError):
+        return REFUSED_BY_DECODER
     if isinstance(fault, av.FFmpegError):
         return (fault.strerror or "unreadable").rstrip(".").lower()
     return str(fault).rstrip(".").lower() or type(fault).__name__

@@ -191,7 +191,7 @@ class PacketCopier:
         dts, index = packet.dts, packet.stream_index
         if dts is None:
             return
-        ties = packet.stream.type in ("subtitle", "data") or bool(output.format.flags & Flags.ts_nonstrict.value)
+        ties = packet.stream.type in ("subtitle", "data") or bool(int(output.format.flags) & Flags.ts_nonstrict.value)
         lowest = self._reached.get(index, dts - 1) + (0 if ties else 1)
         late = packet.pts is not None and packet.pts < max(dts, lowest)
         if dts < lowest or late:

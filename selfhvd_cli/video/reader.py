@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
-from selfhvd_cli.video.info import VideoInfo, open_input, probe, refuse_absurd_size
+from selfhvd_cli.video.info import PIXEL_LIMIT, VideoInfo, open_input, probe, refuse_absurd_size
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ class VideoReader:
         stream = container.streams[self.info.stream_index]
         assert isinstance(stream, VideoStream)
         stream.thread_type = "AUTO"
+        stream.codec_context.options = dict(PIXEL_LIMIT)
         earliest, latest = self._stretch()
         count = 0
         for frame in self._timed(self._decode(container, stream, earliest)):
