@@ -32,6 +32,10 @@ ESTIMATORS = {
 }
 """`--flow` → row of `flow.estimators.ESTIMATORS`."""
 
+TRAINED_PARTS: dict[str, tuple[str, ...]] = {"lite": ("encoder.", "flow_")}
+"""Network → prefixes of parameters that are not fresh from scratch either: its flow, for no clip teaches flow from
+nothing. So does the paper: its BasicVSR++ begins with a trained SPyNet."""
+
 
 @dataclass(frozen=True)
 class Networks:
@@ -82,7 +86,9 @@ def load_networks(job: AdaptJob, compute: Compute, seed: int) -> Generator[Adapt
     row = architecture(job.model)
     if job.init == SCRATCH:
         torch.manual_seed(seed)
-        restorer, base, digest = row.restorer().to(compute.device), SCRATCH, ""
+        restorer, base, digest = row.restorer(), SCRATCH, ""
+        yield from _give_flow(restorer, job)
+        restorer.to(compute.device)
     else:
         base = weights_reference(job.model, job.init)
         path = yield from _fetch(base, job.offline)
@@ -91,6 +97,18 @@ def load_networks(job: AdaptJob, compute: Compute, seed: int) -> Generator[Adapt
     aligner, flow = yield from _load_flow(job, compute)
     perceptual = yield from _load_perceptual(job, compute)
     return Networks(restorer, row, base, digest, aligner, flow, perceptual)
+
+
+def _give_flow(restorer: Restorer, job: AdaptJob) -> Generator[AdaptProgress, None, None]:
+    """The trained flow of a network that is fresh otherwise, where there is one."""
+    prefixes = TRAINED_PARTS.get(job.model, ())
+    if not prefixes:
+        return
+    path = yield from _fetch(weights_reference(job.model, None), job.offline)
+    trained = load_state_dict(path)
+    restorer.network.load_state_dict({k: v for k, v in trained.items() if k.startswith(prefixes)}, strict=False)
+    note = f"all parameters of {job.model} are fresh, but for those of its flow, which stay as they are trained"
+    yield AdaptProgress("prepare", messages=(note,))
 
 
 def _load_flow(job: AdaptJob, compute: Compute) -> Generator[AdaptProgress, None, tuple[FlowEstimator, str]]:

@@ -33,14 +33,21 @@ PACES: Mapping[str, tuple[Pace, ...]] = {
 """Network → parts that do not move at the common pace; everything else does."""
 
 
+FROM_SCRATCH: Mapping[str, tuple[Pace, ...]] = {
+    # Its flow comes trained, while what reads it is still fresh and would only disturb it.
+    "lite": (Pace("flow_", 0.0, 1.0), Pace("encoder.", 0.0, 1.0)),
+}
+"""The same for networks whose other parameters are fresh."""
+
+
 def parameter_groups(network: nn.Module, model: str, scratch: bool) -> list[dict[str, object]]:
     """Adam's groups: the parameters, their share of the rate, and how long they stay frozen.
 
     Args:
         model: a name of `ARCHITECTURES`.
-        scratch: whether the parameters are fresh; there is then nothing worth keeping in place.
+        scratch: whether the parameters are fresh.
     """
-    paces = () if scratch else PACES.get(model, ())
+    paces = (FROM_SCRATCH if scratch else PACES).get(model, ())
     groups: list[dict[str, object]] = []
     taken: set[str] = set()
     for pace in (*paces, Pace("", 1.0, 0.0)):

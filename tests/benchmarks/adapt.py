@@ -1,6 +1,6 @@
 """Benchmark of `selfhvd adapt` on synthetic handheld clips whose truth no training sees.
 
-    python tests/benchmarks/adapt.py PHOTOS [--list NAMES] [--parts a,b,c,d,kills,memory] [--quick]
+    python tests/benchmarks/adapt.py PHOTOS [--list NAMES] [--parts a,b,c,d,kills,memory] [--small|--quick]
 
 a: the embedded network adapted against as shipped; b: a network from scratch against the untouched frames; c: the
 ablations of the paper; d: the choice of sharp frames against the known ones; kills: kill -9 at random moments and
@@ -33,6 +33,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from selfhvd_cli.adapt_network import adapt
+from selfhvd_cli.adaptation.clips import contrast
 from selfhvd_cli.adaptation.job import AdaptReport
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.ops.displacement import displacement
@@ -42,6 +43,7 @@ from selfhvd_cli.restore.load import load_restorer, weights_reference
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.synthesis.clips import SHARP_EXTENT, draw_clip
 from selfhvd_cli.synthesis.pool import read_photos
+from selfhvd_cli.training.inspection import EVEN
 from selfhvd_cli.training.sharpness import find_sharp_frames
 from selfhvd_cli.weights.store import resolve
 
@@ -61,6 +63,7 @@ class Size:
 
 
 FULL = Size(5, 288, 384, 60, 500, 2000, 12.0, {"crop": 128, "sequence": 9, "batch": 2})
+SMALL = Size(3, 192, 256, 32, 200, 700, 9.0, {"crop": 96, "sequence": 9, "batch": 1, "targets": 1})
 QUICK = Size(2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2})
 
 
@@ -76,9 +79,11 @@ class Clip:
 
 
 def make_clips(photos: Path, names: Sequence[str], size: Size, folder: Path) -> list[Clip]:
-    """Clips as folders of PNG frames, and their truth in memory."""
-    clips = []
-    for number in range(size.clips):
+    """Clips as folders of PNG frames, and their truth in memory; those that `adapt` would refuse are passed over."""
+    clips: list[Clip] = []
+    for number in range(8 * size.clips):
+        if len(clips) == size.clips:
+            break
         chosen = [names[(number * 3 + 1) % len(names)], names[(number * 3 + 2) % len(names)]]
         drawn = draw_clip(
             read_photos([photos / name for name in chosen]),
@@ -88,15 +93,15 @@ def make_clips(photos: Path, names: Sequence[str], size: Size, folder: Path) -> 
             severity=size.severity,
         )
         frames = [drawn.frame(index) for index in range(size.frames)]
+        recorded = torch.stack([torch.from_numpy(frame.blurry).permute(2, 0, 1) for frame in frames]).float() / 255
+        if contrast(find_sharp_frames(sharpness(recorded).tolist())) > EVEN:
+            continue
         place = folder / f"clip{number}"
         place.mkdir()
         for index, frame in enumerate(frames):
             cv2.imwrite(str(place / f"{index:04d}.png"), frame.blurry[..., ::-1])
-        blurry, sharp = (
-            torch.stack([torch.from_numpy(getattr(frame, part)).permute(2, 0, 1) for frame in frames]).float() / 255
-            for part in ("blurry", "sharp")
-        )
-        clips.append(Clip(chosen[0], place, blurry, sharp, np.array([frame.extent for frame in frames])))
+        truth = torch.stack([torch.from_numpy(frame.sharp).permute(2, 0, 1) for frame in frames]).float() / 255
+        clips.append(Clip(chosen[0], place, recorded, truth, np.array([frame.extent for frame in frames])))
     return clips
 
 
@@ -172,8 +177,9 @@ def part_b(clips: list[Clip], folder: Path, size: Size, model: str) -> None:
     print(f"\n(b) {model} from scratch, {size.scratch_steps} steps; gain over the input in dB")
     for clip in clips[: max(1, len(clips) // 2)]:
         network, report = adapted(
-            clip, folder, dataclasses.replace(size, steps=size.scratch_steps), "scratch", model=model, rate=5e-4
-        )
+            clip, folder, dataclasses.replace(size, steps=size.scratch_steps), "scratch", model=model,
+            rate=2e-3, first_stage=0.9,
+        )  # fmt: skip
         note = f"best step {report.best_step}, {report.seconds / 60:.1f} min"
         line(f"{clip.name} scratch", gains(network, clip), note)
 
@@ -246,37 +252,50 @@ def part_d(photos: Path, names: Sequence[str], size: Size, count: int) -> None:
         print(f"segment {segment:2d}: {cells} ({len(clear)} of {len(pairs)} frames are clear)", flush=True)
 
 
+KILLED = """
+import json, sys
+from pathlib import Path
+from selfhvd_cli.adapt_network import adapt_steps
+from selfhvd_cli.adaptation.job import AdaptJob
+clip, target, init, options = sys.argv[1:]
+job = AdaptJob((Path(clip),), Path(target), init=init or None, options=json.loads(options), patience=None,
+               device="cpu", check_every=7, checkpoint_every=3)
+for report in adapt_steps(job):
+    if report.step is not None:
+        print(report.step.step, flush=True)
+"""
+
+
 def part_kills(clip: Clip, folder: Path, size: Size, init: str | None, count: int = 5) -> None:
     """Kill -9 at random moments, resume each time: the weights of an uninterrupted run."""
-    print(f"\n(kills) kill -9 at {count} random moments")
+    steps = min(size.steps, 24)
+    print(f"\n(kills) kill -9 at {count} random moments of {steps} steps", flush=True)
     targets = [folder / "whole.safetensors", folder / "killed.safetensors"]
-    steps = min(size.steps, 40)
-
-    def start(target: Path) -> subprocess.Popen[bytes]:
-        words = [str(clip.folder), "-o", str(target), "--steps", str(steps), "--patience", "0", "--progress", "none"]
-        words += ["--device", "cpu", "--check-every", "7"] + (["--init", init] if init else [])
-        words += [word for key in ("crop", "sequence", "batch") for word in (f"--{key}", str(size.options[key]))]
-        return subprocess.Popen([sys.executable, "-m", "selfhvd_cli", "adapt", *words], stderr=subprocess.DEVNULL)
-
-    began = time.monotonic()
-    assert start(targets[0]).wait() == 0
-    length = time.monotonic() - began
+    options = json.dumps({"steps": steps, **size.options})
     rng = random.Random(0)
-    kills = 0
-    while kills < count:
-        run = start(targets[1])
-        try:
-            run.wait(rng.uniform(0.3, 0.8) * length)
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(run.pid, signal.SIGKILL)
-            run.wait()
-            kills += 1
-    if not targets[1].exists():
-        assert start(targets[1]).wait() == 0
+
+    def run(target: Path, until: int | None) -> list[int]:
+        """Steps that a process did, which is killed soon after step `until`, if one is named."""
+        command = [sys.executable, "-c", KILLED, str(clip.folder), str(target), init or "", options]
+        done = []
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            for each in process.stdout:
+                done.append(int(each))
+                if until is not None and done[-1] >= until:
+                    time.sleep(rng.uniform(0, 0.5))
+                    os.kill(process.pid, signal.SIGKILL)
+                    break
+        return done
+
+    run(targets[0], None)
+    for moment in sorted(rng.sample(range(1, steps), count)):
+        done = run(targets[1], moment)
+        print(f"went on with step {done[0]}, killed after step {done[-1]}", flush=True)
+    print(f"went on with step {run(targets[1], None)[0]}")
     one, two = (load_file(target) for target in targets)
     same = all(torch.equal(one[key], two[key]) for key in one)
-    print(f"killed {kills} times; weights identical to those of an uninterrupted run: {same}")
+    print(f"weights identical to those of an uninterrupted run: {same}")
 
 
 MEMORY = """
@@ -345,6 +364,7 @@ def main() -> None:
     parser.add_argument("--list", type=Path, help="file naming the photographs to use")
     parser.add_argument("--parts", default="a,b,c,d,kills,memory")
     parser.add_argument("--quick", action="store_true", help="small clips and few steps: minutes instead of hours")
+    parser.add_argument("--small", action="store_true", help="small clips and steps for one core and some minutes")
     parser.add_argument("--clips", type=int, help="number of clips")
     parser.add_argument("--steps", type=int, help="steps of a and c")
     parser.add_argument("--init", help="weights of lite to begin with, instead of the embedded ones")
@@ -353,7 +373,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="adapt to this real clip instead")
     parser.add_argument("--output", type=Path, help="keep weights, logs and pictures here")
     asked = parser.parse_args()
-    size = QUICK if asked.quick else FULL
+    size = QUICK if asked.quick else SMALL if asked.small else FULL
     size = dataclasses.replace(size, clips=asked.clips or size.clips, steps=asked.steps or size.steps)
     names = asked.list.read_text().split() if asked.list else sorted(path.name for path in asked.photos.iterdir())
     with tempfile.TemporaryDirectory() as temporary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from selfhvd_cli.restore.architectures import ARCHITECTURES
-from selfhvd_cli.training.parameters import PACES, parameter_groups, set_rates
+from selfhvd_cli.training.parameters import FROM_SCRATCH, PACES, parameter_groups, set_rates
 
 
 def test_the_flow_inside_basicvsrpp_follows_slowly_and_late() -> None:
@@ -23,9 +23,11 @@ def test_the_flow_inside_basicvsrpp_follows_slowly_and_late() -> None:
 
 
 def test_every_prefix_names_parameters_and_fresh_ones_all_move() -> None:
-    for model, paces in PACES.items():
+    for model, paces in (*PACES.items(), *FROM_SCRATCH.items()):
         with torch.device("meta"):
             network = ARCHITECTURES[model].build()
         names = [name for name, _ in network.named_parameters()]
         assert all(any(name.startswith(pace.prefix) for name in names) for pace in paces)
-        assert len(parameter_groups(network, model, scratch=True)) == 1
+        groups = parameter_groups(network, model, scratch=True)
+        assert len(groups) == 1 + len(FROM_SCRATCH.get(model, ()))
+        assert groups[-1]["share"] == 1.0
