@@ -19,8 +19,9 @@ from torch import Tensor
 from selfhvd_cli import __version__
 from selfhvd_cli.device import Compute, choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault
-from selfhvd_cli.nets.lite import Lite, Restoration, with_change
+from selfhvd_cli.nets.lite import Lite, Restoration
 from selfhvd_cli.nets.lite_alignment import Alignment
+from selfhvd_cli.nets.lite_pictures import with_change
 from selfhvd_cli.synthesis.pool import Batch, WindowPool, read_photos, to_batch, window_at
 from selfhvd_cli.training.averaging import Average
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint

@@ -27,6 +27,7 @@ from selfhvd_cli.nets.lite_alignment import (
     silence,
     unknown,
 )
+from selfhvd_cli.nets.lite_pictures import Pyramid, beside, padded, with_change
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
 from selfhvd_cli.ops.unshuffle import for_convolution, unshuffle
@@ -93,24 +94,6 @@ class Encoder(nn.Module):
         return features
 
 
-class _Pyramid:
-    """A centred clip at several sizes, smaller ones made when they are first needed, and the sources' features."""
-
-    def __init__(self, clip: Tensor, half: Tensor) -> None:
-        self.features: dict[tuple[int, int], list[Tensor]] = {}
-        self._frames: dict[tuple[int, int], Tensor] = {}
-        self._whole = clip, half
-
-    def frame(self, number: int, scale: int) -> Tensor:
-        """`[1, 3, h, w]`: frame `number`, halved `scale` times."""
-        if scale < 2:
-            return self._whole[scale][number : number + 1]
-        key = number, scale
-        if key not in self._frames:
-            self._frames[key] = F.avg_pool2d(self.frame(number, scale - 1), 2)
-        return self._frames[key]
-
-
 class Lite(nn.Module):
     """The embedded network.
 
@@ -158,7 +141,7 @@ class Lite(nn.Module):
             centred = clip - 0.5
             half = F.avg_pool2d(centred, 2)
             scores = sharpness(half.detach()).tolist()
-            pyramid = _Pyramid(centred, half)
+            pyramid = Pyramid(centred, half)
             halvings = self.scales(*clip.shape[-2:])
             for target in wanted:
                 sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
@@ -209,7 +192,7 @@ class Lite(nn.Module):
             halvings += 1
         return halvings
 
-    def _cascade(self, pyramid: _Pyramid, target: int, chosen: tuple[int, ...], halvings: int) -> Tensor:
+    def _cascade(self, pyramid: Pyramid, target: int, chosen: tuple[int, ...], halvings: int) -> Tensor:
         """Frame `target` `[1, 3, H, W]`, centred, restored from the scale of `halvings` up."""
         change: Tensor | None = None
         before: Tensor | None = None
@@ -218,23 +201,23 @@ class Lite(nn.Module):
             frame = pyramid.frame(target, scale)
             seen = frame if change is None or before is None else with_change(frame, before, change, -0.5)
             height, width = frame.shape[-2:]
-            padded = _padded(seen)
-            levels = self.levels(*padded.shape[-2:]) if start is None else FINE_LEVELS
+            filled = padded(seen)
+            levels = self.levels(*filled.shape[-2:]) if start is None else FINE_LEVELS
             around = [self._features(pyramid, j, scale, levels) for j in chosen]
             there = [torch.cat(level) for level in zip(*around, strict=True)]
-            sources = torch.cat([_padded(pyramid.frame(j, scale)) for j in chosen]).unsqueeze(0)
-            recorded = None if change is None else _padded(frame)
-            result = self._restore(padded, sources, self.encoder(padded, levels), there, start, recorded)
+            sources = torch.cat([padded(pyramid.frame(j, scale)) for j in chosen]).unsqueeze(0)
+            recorded = None if change is None else padded(frame)
+            result = self._restore(filled, sources, self.encoder(filled, levels), there, start, recorded)
             change, before, start = result.frames[..., :height, :width], frame, result.alignments[-1]
         assert change is not None
         return change
 
-    def _features(self, pyramid: _Pyramid, frame: int, scale: int, levels: int) -> list[Tensor]:
+    def _features(self, pyramid: Pyramid, frame: int, scale: int, levels: int) -> list[Tensor]:
         """Encoded source, kept for the other targets of the window."""
         key = frame, scale
         # A target that starts at this scale needs more levels than one that a smaller scale has prepared.
         if len(pyramid.features.get(key, ())) < levels:
-            pyramid.features[key] = self.encoder(_padded(pyramid.frame(frame, scale)), levels)
+            pyramid.features[key] = self.encoder(padded(pyramid.frame(frame, scale)), levels)
         return pyramid.features[key][:levels]
 
     def _align(
@@ -272,9 +255,9 @@ class Lite(nn.Module):
         log_scale, inside = final.log_scale, inside_picture(final.flow)
         if recorded is not None:
             # The frame as it was is one more source, certainly aligned: what the smaller scale spoilt can be undone.
-            there = _beside(there, F.pixel_unshuffle(recorded, 4), count)
-            log_scale = _beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
-            inside = _beside(inside, torch.ones_like(inside[:batch]), count)
+            there = beside(there, F.pixel_unshuffle(recorded, 4), count)
+            log_scale = beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
+            inside = beside(inside, torch.ones_like(inside[:batch]), count)
             count += 1
         guide = self.embed_target(for_convolution(here)).repeat_interleave(count, 0)
         embedded = self.embed_source(for_convolution(there, log_scale, inside))
@@ -303,21 +286,3 @@ class Lite(nn.Module):
             mean = torch.addcmul(mean, grouped[:, source], trust[:, source])
             most = torch.maximum(most, grouped[:, source])
         return mixed.flatten(1, 2), torch.cat((mean, most), dim=1)
-
-
-def with_change(frame: Tensor, before: Tensor, after: Tensor, black: float = 0.0) -> Tensor:
-    """`frame`, larger, plus what became of a small picture of it, `before`; in [black, black + 1]."""
-    change = F.interpolate((after - before).float(), size=frame.shape[-2:], mode="bicubic", align_corners=False)
-    return (frame + change).clamp(black, black + 1.0)
-
-
-def _padded(frame: Tensor) -> Tensor:
-    """Edges repeated to the next multiple of 8 and to 64 pixels, which the pyramid needs."""
-    height, width = frame.shape[-2:]
-    down, right = max(64, -(-height // 8) * 8) - height, max(64, -(-width // 8) * 8) - width
-    return F.pad(frame, (0, right, 0, down), mode="replicate") if down or right else frame
-
-
-def _beside(several: Tensor, one: Tensor, count: int) -> Tensor:
-    """`[B·count, …]` and `[B, …]` as `[B·(count + 1), …]`."""
-    return torch.cat((several.unflatten(0, (-1, count)), one.unsqueeze(1)), dim=1).flatten(0, 1)
