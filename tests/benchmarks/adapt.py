@@ -63,7 +63,7 @@ class Size:
 
 
 FULL = Size(5, 288, 384, 60, 500, 2000, 12.0, {"crop": 128, "sequence": 9, "batch": 2})
-SMALL = Size(3, 192, 256, 32, 200, 700, 9.0, {"crop": 96, "sequence": 9, "batch": 1, "targets": 1})
+SMALL = Size(3, 192, 256, 32, 200, 400, 9.0, {"crop": 96, "sequence": 9, "batch": 1, "targets": 1})
 QUICK = Size(2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2})
 
 
@@ -107,7 +107,10 @@ def make_clips(photos: Path, names: Sequence[str], size: Size, folder: Path) -> 
 
 @torch.no_grad()
 def gains(restorer: Restorer | None, clip: Clip, window: int = 9) -> dict[str, float]:
-    """PSNR over the input in dB (all frames, the blurrier half), displacement in px, mean sharpness."""
+    """PSNR over the input in dB (all frames, blurry and sharp ones), displacement in px, mean sharpness.
+
+    Blurry is a frame with more than `SHARP_EXTENT` of blur.
+    """
     compute = choose_compute("auto", "auto")
     count = len(clip.blurry)
     outputs = []
@@ -123,10 +126,11 @@ def gains(restorer: Restorer | None, clip: Clip, window: int = 9) -> dict[str, f
         outputs.append(given)
     output = torch.cat(outputs)
     gain = psnr(output, clip.sharp) - psnr(clip.blurry, clip.sharp)
-    half = torch.from_numpy(clip.extents > np.median(clip.extents))
+    blurry = torch.from_numpy(clip.extents > SHARP_EXTENT)
     return {
         "all": float(gain.mean()),
-        "blurry": float(gain[half].mean()),
+        "blurry": float(gain[blurry].mean()),
+        "sharp": float(gain[~blurry].mean()),
         "shift": float(displacement(output, clip.blurry).mean()),
         "sharpness": float(sharpness(output).mean()),
     }
@@ -163,11 +167,11 @@ def part_a(clips: list[Clip], folder: Path, size: Size, init: str | None) -> Non
         before = gains(loaded("lite", init), clip)
         network, report = adapted(clip, folder, size, init)
         after = gains(network, clip)
-        differences.append({key: after[key] - before[key] for key in ("all", "blurry")})
+        differences.append({key: after[key] - before[key] for key in ("all", "blurry", "sharp")})
         line(f"{clip.name} shipped", before)
         pace = f"best step {report.best_step}, {report.seconds_a_step:.2f} s a step, {report.seconds / 60:.1f} min"
         line(f"{clip.name} adapted", after, pace)
-    for key in ("all", "blurry"):
+    for key in ("all", "blurry", "sharp"):
         found = [each[key] for each in differences]
         print(f"adapted - shipped, {key}: mean {np.mean(found):+.3f} dB, worst {min(found):+.3f} dB")
 
