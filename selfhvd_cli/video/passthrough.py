@@ -10,7 +10,6 @@ from fractions import Fraction
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.format import Flags
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
@@ -20,6 +19,9 @@ log = logging.getLogger(__name__)
 
 TRIAL_PACKETS = 400
 """Packets read from the beginning of the source to try each stream with one of its own."""
+
+TIES_ALLOWED = 0x20000
+"""FFmpeg's mark of containers in which two packets of a stream may have one time (AVFMT_TS_NONSTRICT)."""
 
 ROOMIER = {"mp4": "mov or mkv", "3gp": "mp4 or mkv", "mov": "mkv", "webm": "mkv", "avi": "mkv", "mpegts": "mkv"}
 """Containers that hold more than the key does."""
@@ -191,7 +193,7 @@ class PacketCopier:
         dts, index = packet.dts, packet.stream_index
         if dts is None:
             return
-        ties = packet.stream.type in ("subtitle", "data") or bool(int(output.format.flags) & Flags.ts_nonstrict.value)
+        ties = packet.stream.type in ("subtitle", "data") or bool(output.format.flags & TIES_ALLOWED)
         lowest = self._reached.get(index, dts - 1) + (0 if ties else 1)
         late = packet.pts is not None and packet.pts < max(dts, lowest)
         if dts < lowest or late:
