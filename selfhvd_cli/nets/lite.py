@@ -137,11 +137,9 @@ class Lite(nn.Module):
         wanted = range(frames.shape[1])[keep or slice(None)]
         outputs = []
         for clip in frames:
-            # Centred once: convolutions want values around zero, and a weighted mean of frames does not mind.
-            centred = clip - 0.5
-            half = F.avg_pool2d(centred, 2)
+            half = F.avg_pool2d(clip, 2)
             scores = sharpness(half.detach()).tolist()
-            pyramid = Pyramid(centred, half)
+            pyramid = Pyramid(clip, half)
             halvings = self.scales(*clip.shape[-2:])
             for target in wanted:
                 sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])

@@ -8,20 +8,24 @@ from torch import Tensor
 
 
 class Pyramid:
-    """A centred clip at several sizes, smaller ones made when they are first needed, and the sources' features."""
+    """A clip, centred, at several sizes, each frame made when it is first needed, and the sources' features.
+
+    Convolutions want values around zero, and a weighted mean of frames does not mind.
+    """
 
     def __init__(self, clip: Tensor, half: Tensor) -> None:
         self.features: dict[tuple[int, int], list[Tensor]] = {}
         self._frames: dict[tuple[int, int], Tensor] = {}
-        self._whole = clip, half
+        self._clip, self._half = clip, half
 
     def frame(self, number: int, scale: int) -> Tensor:
         """`[1, 3, h, w]`: frame `number`, halved `scale` times."""
-        if scale < 2:
-            return self._whole[scale][number : number + 1]
         key = number, scale
         if key not in self._frames:
-            self._frames[key] = F.avg_pool2d(self.frame(number, scale - 1), 2)
+            if scale < 2:
+                self._frames[key] = (self._clip, self._half)[scale][number : number + 1] - 0.5
+            else:
+                self._frames[key] = F.avg_pool2d(self.frame(number, scale - 1), 2)
         return self._frames[key]
 
 
