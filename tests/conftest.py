@@ -17,6 +17,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["SELFHVD_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True)
+def no_config_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have a config file; it is theirs."""
+    monkeypatch.setenv("SELFHVD_CONFIG", os.devnull)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real media; tests that need it are skipped where it is not."""

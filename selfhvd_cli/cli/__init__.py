@@ -21,6 +21,7 @@ COMMANDS: dict[str, CommandRow] = {
     "weights": CommandRow("weights:weights", "List, fetch and check the networks' weights."),
     "bench": CommandRow("bench:bench", "Measure the networks' speed and memory on this machine."),
     "doctor": CommandRow("doctor:doctor", "Report versions, devices, encoders and conflicts, ready to paste."),
+    "completion": CommandRow("completion:completion", "Print what a shell needs to complete commands."),
 }
 """Command → where it lives below this package and its line in `--help`; listed are those whose file exists."""
 
@@ -34,7 +35,8 @@ COMMANDS: dict[str, CommandRow] = {
         "auto_envvar_prefix": "SELFHVD",
         "max_content_width": 100,
     },
-    epilog="Most options can also be set in the environment: SELFHVD_DEVICE=cpu is --device cpu.",
+    epilog="Most options can also be set in the environment (SELFHVD_DEVICE=cpu is --device cpu) or in a config "
+    "file; selfhvd deblur --print-config shows where it is and what every option of deblur would be.",
 )
 @click.version_option(__version__, "-V", "--version", message="selfhvd %(version)s")
 @quiet_option

@@ -36,7 +36,12 @@ WORDS = "selfhvd.words"
 
 
 class Command(click.Command):
-    """A command that also understands `FFMPEG_HABITS` for the options it has."""
+    """A command that understands `FFMPEG_HABITS` for the options it has, the config file and `--print-config`."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        about = "Print the settings, and where each comes from, and end."
+        self.params.append(click.Option(["--print-config"], is_flag=True, expose_value=False, help=about))
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         known = {name for parameter in self.params for name in parameter.opts}
@@ -46,6 +51,13 @@ class Command(click.Command):
             new if new in known and old not in known else old for old, new in zip(arguments[:end], ours, strict=True)
         ]
         context.meta[WORDS] = tuple(arguments)
+        if not context.resilient_parsing:
+            from selfhvd_cli.cli.config import defaults_of, settings_in_words
+
+            context.default_map = defaults_of(context)
+            if "--print-config" in kept:
+                click.echo(settings_in_words(context, kept + arguments[end:]))
+                context.exit()
         return super().parse_args(context, kept + arguments[end:])
 
 

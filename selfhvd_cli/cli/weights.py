@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from selfhvd_cli.cli.console import Console, pass_console
-from selfhvd_cli.cli.options import dry_run_option, offline_option, option, output_options, overwrite_option
+from selfhvd_cli.cli.options import Command, dry_run_option, offline_option, option, output_options, overwrite_option
 from selfhvd_cli.cli.progress import State, progress_display, size
 from selfhvd_cli.errors import BatchFault, UsageFault, WeightsFault
 
@@ -30,6 +30,9 @@ def weights() -> None:
 
     Wherever weights are named, that is a name of the list, a file, or hf://owner/repo/file[@revision].
     """
+
+
+weights.command_class = Command
 
 
 @weights.command("list")

@@ -1,0 +1,125 @@
+"""The config file: defaults that the environment and the command line overrule, and faults that name the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from selfhvd_cli.cli import deblur_runs, selfhvd
+from selfhvd_cli.deblurring.job import DeblurJob
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("SELFHVD_CONFIG", str(path))
+    return path
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[DeblurJob]:
+    seen: list[DeblurJob] = []
+    monkeypatch.setattr(deblur_runs, "run_all", lambda console, batch, jobs, make_page: seen.extend(jobs))
+    return seen
+
+
+def run(*words: Any, **environment: str) -> Result:
+    return CliRunner().invoke(selfhvd, [*map(str, words)], env=environment)
+
+
+def test_the_nearer_word_wins(config: Path, jobs: list[DeblurJob]) -> None:
+    config.write_text('seed = 3\nstrength = 0.5\n[deblur]\nstrength = 0.25\nstart = 5\n[adapt]\nsteps = 10\n')
+    assert run("deblur", "clip.mp4").exit_code == 0
+    assert run("deblur", "clip.mp4", SELFHVD_STRENGTH="0.75").exit_code == 0
+    assert run("deblur", "clip.mp4", "--strength", "1", SELFHVD_STRENGTH="0.75").exit_code == 0
+    assert [job.strength for job in jobs] == [0.25, 0.75, 1.0]
+    assert {job.seed for job in jobs} == {3}
+    assert {str(job.start) for job in jobs} == {"5s"}
+
+
+def test_print_config_tells_origins_and_can_be_saved_as_config(
+    config: Path, jobs: list[DeblurJob], tmp_path: Path
+) -> None:
+    config.write_text("[deblur]\nstrength = 0.25\noffline = true\n")
+    result = run("deblur", "--print-config", "--crf", "20", SELFHVD_SEED="7")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert str(config) in lines[0]
+    for line in ('strength = "0.25"  # config file', 'crf = "20"  # command line', 'seed = "7"  # environment',
+                 'model = "lite"  # default', "# codec is not set"):  # fmt: skip
+        assert line in lines
+    assert jobs == []
+    config.write_text(result.stdout)
+    assert run("deblur", tmp_path / "clip.mp4").exit_code == 0
+    assert (jobs[0].strength, jobs[0].encoding.crf, jobs[0].seed, jobs[0].offline) == (0.25, 20, 7, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("strenght = 1", "did you mean strength?"),
+        ("[debulr]\nstrength = 1", r"[debulr] is nothing that can be set; did you mean deblur?"),
+        ("[deblur]\nnice = 1", "nice is nothing"),
+        ("[deblur]\noverwrite = true", "overwrite is nothing"),
+        ("strength = 7", "strength = 7: 7.0 is not in the range"),
+        ('model = "big"', "lite"),
+        ("offline = 1", "true or false"),
+        ("strength = true", "text or a number"),
+        ("strength = ", "cannot be read"),
+    ],
+)
+def test_a_config_file_that_means_nothing_is_refused_by_name(
+    config: Path, jobs: list[DeblurJob], text: str, said: str
+) -> None:
+    config.write_text(text)
+    result = run("deblur", "clip.mp4")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert str(config) in result.stderr
+    assert jobs == []
+
+
+def test_a_file_that_was_named_and_is_not_there_is_said(config: Path) -> None:
+    result = run("deblur", "clip.mp4")
+    assert result.exit_code == 2
+    assert "no such config file" in result.stderr
+
+
+def test_commands_within_commands_have_tables_too(config: Path) -> None:
+    config.write_text("[weights.pull]\noffline = true\n")
+    assert "offline = true  # config file" in run("weights", "pull", "--print-config").stdout
+    config.write_text("[weights]\nprogress = 'none'\n")
+    assert 'progress = "none"  # config file' in run("weights", "list", "--print-config").stdout
+    assert run("weights", "list").exit_code == 0
+
+
+def test_without_a_file_there_are_the_defaults(
+    jobs: list[DeblurJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SELFHVD_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "(there is none yet)" in run("deblur", "--print-config").stdout
+    assert run("deblur", "clip.mp4").exit_code == 0
+    assert jobs == [DeblurJob(Path("clip.mp4"), Path("clip_deblurred.mp4"))]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0, result.stderr
+    assert "_SELFHVD_COMPLETE" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "at", "expected"),
+    [("selfhvd deb", "1", "deblur"), ("selfhvd deblur --str", "2", "--strength"),
+     ("selfhvd deblur --model est", "3", "estrnn"), ("selfhvd weights pu", "2", "pull")],
+)  # fmt: skip
+def test_the_shell_is_told_what_comes_next(words: str, at: str, expected: str) -> None:
+    asked = {"_SELFHVD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": at}
+    result = CliRunner().invoke(selfhvd, [], env=asked, prog_name="selfhvd")
+    assert f"plain,{expected}" in result.output.splitlines()
