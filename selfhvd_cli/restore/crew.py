@@ -6,7 +6,7 @@ import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -130,23 +130,26 @@ def _ask(connection: Connection, post: Post, packed: Tensor, keep: slice) -> Res
 
 
 def _serve(connection: Connection, post: Post) -> None:
-    """The life of a process: load the network, then restore what comes until nobody asks any more."""
+    """The life of a process: restore what comes until nobody asks any more."""
     # Ctrl-C reaches every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(post.threads)
     engine: Engine | None = None
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # the first process ended
+        while True:
             packed, keep = connection.recv()
-        except EOFError:
-            return
-        try:
-            if engine is None:
-                loaded = load_restorer(post.model, post.weights, post.path, post.compute.device)
-                engine = Engine(loaded.restorer, post.plan, post.compute)
-            restored = engine.restore(list(torch.from_numpy(packed)), keep)
-            connection.send((restored.numpy(), engine.take_events()))
-        except SelfHVDError as fault:
-            connection.send(type(fault)(fault.format_message()))
-        except Exception as fault:  # told by the first process, which has the terminal
-            connection.send(SelfHVDError(f"on {post.compute.device}: {type(fault).__name__}: {fault}"))
+            answer: object
+            try:
+                engine = engine or _engine(post)
+                restored = engine.restore(list(torch.from_numpy(packed)), keep)
+                answer = (restored.numpy(), engine.take_events())
+            except SelfHVDError as fault:
+                answer = type(fault)(fault.format_message())
+            except Exception as fault:  # told by the first process, which has the terminal
+                answer = SelfHVDError(f"on {post.compute.device}: {type(fault).__name__}: {fault}")
+            connection.send(answer)
+
+
+def _engine(post: Post) -> Engine:
+    loaded = load_restorer(post.model, post.weights, post.path, post.compute.device)
+    return Engine(loaded.restorer, post.plan, post.compute)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from selfhvd_cli import deblur
 from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import choose_compute
-from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.errors import SelfHVDError, WeightsFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.load import load_restorer
@@ -65,6 +67,18 @@ def test_what_a_process_cannot_load_is_told_as_by_one(tmp_path: Path) -> None:
     work = [(0, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4))]
     with crew_of(1, tmp_path / "none.safetensors") as crew, pytest.raises(WeightsFault, match="no such file"):
         list(crew.restore(work))
+
+
+def test_a_process_that_dies_ends_the_run_with_word_of_it(weights: Path) -> None:
+    def work() -> Iterator[tuple[int, torch.Tensor, slice]]:
+        for index in range(10):
+            yield index, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4)
+            if index == 3:
+                for process in active_children():
+                    process.kill()
+
+    with crew_of(1, weights) as crew, pytest.raises(SelfHVDError, match="ended without an answer"):
+        list(crew.restore(work()))
 
 
 def test_a_whole_clip_is_the_same_on_two_devices(weights: Path, tmp_path: Path) -> None:
