@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from selfhvd_cli.clip import Clip
-from selfhvd_cli.deblurring.job import DeblurJob, check_paths, default_target
+from selfhvd_cli.deblurring.job import DeblurJob, check_paths, default_target, missing_part
 from selfhvd_cli.deblurring.report import DeblurReport, Progress, Tally
 from selfhvd_cli.deblurring.setup import Setup, fetch_weights, set_up
 from selfhvd_cli.deblurring.span import expected_frames, span_of
@@ -50,6 +50,7 @@ def deblur(
     overwrite: bool = False,
     offline: bool = False,
     seed: int = 0,
+    salvage: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> DeblurReport:
     """Take the blur out of a clip; the twin of `selfhvd deblur`.
@@ -83,6 +84,7 @@ def deblur(
         overwrite=overwrite,
         offline=offline,
         seed=seed,
+        salvage=salvage,
     )
     report = None
     with closing(deblur_steps(job)) as steps:
@@ -110,6 +112,7 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader:
         total = expected_frames(reader.info, span)
+        missing = missing_part(job.source, job.salvage)
         yield Progress("prepare", 0, total, messages=(f"running on {compute}",) if job.strength else ())
         tally = Tally()
         with open_writer(job.target, reader.info, job.encoding, job.overwrite, span.start, span.duration) as writer:
@@ -118,10 +121,20 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
             yield Progress("prepare", 0, total, messages=(str(setup),))
             stages = yield from _stream(reader, writer, setup, total, tally)
             yield Progress("finish", tally.frames, tally.frames)
-        if reader.damaged:
-            tally.events.append(f"{reader.damaged} damaged packets in the source")
+        tally.events += _losses(tally, total, missing, reader.damaged)
         report = _report(job, setup, tally, writer, stages, time.monotonic() - started)
     yield Progress("done", report.frames, report.frames, rate=report.frames_per_second, report=report)
+
+
+def _losses(tally: Tally, total: int | None, missing: str | None, damaged: int) -> tuple[str, ...]:
+    """What a damaged source did not give, in words."""
+    found = []
+    if missing is not None:
+        promised = f" of {total}" if total is not None else ""
+        found.append(f"salvaged {tally.frames}{promised} frames: {missing}")
+    if damaged:
+        found.append(f"{damaged} damaged packets in the source")
+    return tuple(found)
 
 
 def _fetch(job: DeblurJob) -> Generator[Progress, None, Path]:

@@ -53,6 +53,7 @@ def _device_list(context: click.Context, parameter: click.Parameter, value: str 
     span_options,
     encoding_options,
     seed_option,
+    option("--salvage", is_flag=True, help="Of a clip that is cut off take the part that is there."),
     overwrite_option,
     skip_existing_option,
     dry_run_option,

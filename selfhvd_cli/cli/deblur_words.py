@@ -33,6 +33,8 @@ def report_in_words(report: DeblurReport) -> Iterator[str]:
     )
     if report.model is not None:
         yield from _restoration(report)
+    for event in report.events:
+        yield f"note: {event}"
     yield from _receipt(report)
     yield f"{report.target}: {size(report.bytes_before)} → {size(report.bytes_after)}"
 
@@ -50,8 +52,6 @@ def _restoration(report: DeblurReport) -> Iterator[str]:
         )
     for reason, count in report.reasons.items():
         yield f"held back in {count} {'frame' if count == 1 else 'frames'}: {reason}"
-    for event in report.events:
-        yield f"note: {event}"
 
 
 def _receipt(report: DeblurReport) -> Iterator[str]:

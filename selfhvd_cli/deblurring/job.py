@@ -9,6 +9,7 @@ from pathlib import Path
 from selfhvd_cli.device import Precision
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import Moment
+from selfhvd_cli.video.completeness import missing_bytes
 from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.encoders import Encoding
 
@@ -71,6 +72,9 @@ class DeblurJob:
     seed: int = 0
     """For networks that draw random numbers."""
 
+    salvage: bool = False
+    """Take a clip that is cut off, too: the part that is there."""
+
 
 def default_target(source: Path) -> Path:
     """`clip.mp4` → `clip_deblurred.mp4` beside it, `frames/` → `frames_deblurred`.
@@ -108,6 +112,21 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         raise UsageFault(f"{target}: lies inside the input folder; name another output with -o.")
     if os.path.lexists(target) and not overwrite and not _is_empty_folder(target):
         raise UsageFault(f"{target}: exists already; replace it with --overwrite, or name another output with -o.")
+
+
+def missing_part(source: Path, salvage: bool) -> str | None:
+    """What is missing of a clip that was cut off, in words; None where it is whole, or does not say.
+
+    Raises:
+        InputFault: something is missing, and `salvage` is not set.
+    """
+    missing = missing_bytes(source) if source.is_file() else 0
+    if not missing:
+        return None
+    words = f"the last {missing:,} of {source.stat().st_size + missing:,} bytes are missing"
+    if not salvage:
+        raise InputFault(f"{source}: is cut off, {words}; copy it again, or take what is there with --salvage.")
+    return words
 
 
 def _is_empty_folder(path: Path) -> bool:

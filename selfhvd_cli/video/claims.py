@@ -139,17 +139,20 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
 
 
 def _matroska_claim(file: BinaryIO, size: int) -> str | None:
-    for kind, start, end in _elements(file, 0, size):
+    for kind, start, end in elements(file, 0, size):
         if kind != SEGMENT:
             continue
-        for inner, first, last in _elements(file, start, end):
+        for inner, first, last in elements(file, start, min(end, size)):
             if last - first > LARGEST_ELEMENT.get(inner, last - first):
                 return f"{(last - first) >> 10} KiB of tags, tracks or chapters"
     return None
 
 
-def _elements(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
-    """The elements between two places, up to one that does not say how long it is (a live recording)."""
+def elements(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
+    """The elements between two places of a Matroska file, up to one that does not say how long it is.
+
+    An element may claim to end behind `end`; a live recording ends nowhere.
+    """
     at = start
     while at + 2 <= end:
         header = _read(file, at, 12)
@@ -166,7 +169,7 @@ def _elements(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
             if kind == SEGMENT:
                 yield kind, content, end
             return
-        yield kind, content, min(content + length, end)
+        yield kind, content, content + length
         at = content + length
 
 

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.claims import refuse_impossible_claims
+from selfhvd_cli.video.completeness import has_index
 from selfhvd_cli.video.pixels import Signal, planar_format
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
@@ -185,6 +186,11 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
         if isinstance(fault, PermissionError):
             raise InputFault(f"{path}: no permission to read it.") from None
+        if isinstance(fault, av.FFmpegError) and not has_index(path):
+            raise InputFault(
+                f"{path}: cannot be read as a video (its index is missing, which cameras write at the end: "
+                "the recording or the copy was cut off); copy it again, or have the camera repair it."
+            ) from fault
         raise InputFault(f"{path}: cannot be read as a video ({_reason(fault)}).") from fault
 
 

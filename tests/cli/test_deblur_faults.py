@@ -56,16 +56,28 @@ def test_files_that_are_no_video(tmp_path: Path, content: bytes, said: str) -> N
 
 def test_a_file_cut_off_before_its_index(clip: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
-    assert_refused(deblur(clip), 4, "clip.mp4")
+    assert_refused(deblur(clip), 4, "its index is missing")
+    assert_refused(deblur(clip, "--salvage"), 4, "its index is missing")
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 
 
-def test_a_file_cut_off_in_its_pictures_gives_those_that_are_there(tmp_path: Path) -> None:
-    whole = make_clip(tmp_path / "clip.mkv", sound=False)
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "avi"])
+def test_a_file_cut_off_in_its_pictures_gives_those_that_are_there_to_who_asks(tmp_path: Path, ending: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    whole = make_clip(folder / f"clip.{ending}", times=range(0, 24 * 20, 20), sound=False)
+    if ending == "mp4":  # as cameras leave it, but with the index in front
+        assert deblur(whole, "-o", folder / "front.mp4").exit_code == 0
+        whole = (folder / "front.mp4").replace(whole)
     whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    result = deblur(whole, "-o", tmp_path / "out.mkv")
+    assert_refused(deblur(whole), 4, "--salvage")
+    assert [path.name for path in folder.iterdir()] == [whole.name]
+    result = deblur(whole, "--salvage", "-o", tmp_path / "out.mkv")
     assert result.exit_code == 0, result.stderr
-    assert 1 <= len(frame_times(tmp_path / "out.mkv")) < 8
+    frames = len(frame_times(tmp_path / "out.mkv"))
+    assert 5 <= frames < 24
+    assert f"salvaged {frames}" in result.stderr
+    assert "bytes are missing" in result.stderr
 
 
 def test_sound_without_pictures(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def made(folder: Path, first: int, count: int) -> Iterator[Trial]:
         data, words = mutate(good, number)
         damaged = folder / "run" / name
         damaged.write_bytes(data)
-        yield number, f"{name}, {words}", damaged, run_trial(damaged)
+        yield number, f"{name}, {words}", damaged, run_trial(damaged, *["--salvage"][number % 2 :])
         damaged.unlink()
 
 

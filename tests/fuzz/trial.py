@@ -56,6 +56,8 @@ class Outcome:
 
 def warm_up() -> None:
     """Import everything a trial needs, so that each forked one starts at once."""
+    import selfhvd_cli.cli.batch
+    import selfhvd_cli.cli.deblur
     import selfhvd_cli.cli.deblur_runs
     import selfhvd_cli.deblur_video  # noqa: F401
 
