@@ -33,6 +33,7 @@ import parity
 
 from selfhvd_cli.device import DTYPES
 from selfhvd_cli.restore.architectures import ARCHITECTURES
+from selfhvd_cli.restore.arrange import arrange
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,7 @@ def measure(name: str, device: str, precision: str, frames: int, threads: int, c
     torch.set_num_threads(threads)
     module = build(name, device)
     if channels_last:
-        for part in module.modules():
-            if isinstance(part, nn.Conv2d):
-                part.to(memory_format=torch.channels_last)
+        arrange(module, torch.device(device))
     length = frames if name in ARCHITECTURES else 1
     clip = parity.moving_pictures((1, frames if name in ARCHITECTURES else 2, 3, 256, 256), seed=1).to(device)
     run = run_of(name)
