@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from selfhvd_cli.video.boxes import (
     EMPTY_EDIT,
+    NESTED,
     Box,
     Edit,
     Extent,
@@ -45,6 +46,9 @@ SOURCE_TAGS = (b"udta", b"meta")
 
 HDR_BOXES = (b"mdcv", b"clli", b"amve", b"cclv")
 """Boxes of a picture description that FFmpeg's muxer is not told about."""
+
+TABLES = frozenset((*NESTED, b"stsd", b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"stss", b"elst"))
+"""Kinds that are no references, whatever box they stand in: players would take them for the track's own."""
 
 VISUAL_ENTRY = 86
 """Bytes of a picture description before its first box, header included."""
@@ -231,10 +235,11 @@ def _dress_track(original: Box, track: Box, plan: Graft) -> None:
 
 def _references(box: Box | None, written: Box | None, plan: Graft) -> Box | None:
     """A track's references to others: the source's, those to the chapters of a trimmed clip as FFmpeg wrote them."""
-    if plan.start is None:
-        return box
-    kept = [each for each in parse(box.payload) if each.kind != b"chap"] if box is not None else []
-    new = [each for each in parse(written.payload) if each.kind == b"chap"] if written is not None else []
+    trimmed = plan.start is not None
+    old = [] if box is None else [each for each in parse(box.payload) if each.kind not in TABLES]
+    kept = [each for each in old if not trimmed or each.kind != b"chap"]
+    chapters = parse(written.payload) if written is not None and trimmed else []
+    new = [each for each in chapters if each.kind == b"chap"]
     payload = b"".join(each.bytes() for each in kept + new)
     return Box(b"tref", payload) if payload else None
 

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +70,8 @@ def run_trial(source: Path, *options: str) -> Outcome:
     target, log = folder / f"out{source.suffix if source.suffix in MUXERS else '.mkv'}", folder / "said.txt"
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _be_the_trial(source, target, log, options)
+    arguments = ["deblur", str(source), "-o", str(target), "--strength", "0", "--preset", "ultrafast", *options]
+    child = start(arguments, log, limited=True)
     _, status, usage = os.wait4(child, 0)
     code = os.waitstatus_to_exitcode(status)
     said = log.read_text(errors="replace") if log.exists() else ""
@@ -86,27 +86,37 @@ def run_trial(source: Path, *options: str) -> Outcome:
     return Outcome(code, said, time.monotonic() - begin, memory, left)
 
 
-def _be_the_trial(source: Path, target: Path, log: Path, options: tuple[str, ...]) -> None:
-    """Never returns: the child must not go on with the parent's work."""
+def start(arguments: Sequence[str], log: Path, limited: bool = False) -> int:
+    """Run `selfhvd` in a fork of this process, what it says going to `log`; the process number.
+
+    Args:
+        limited: end it when it takes too much memory or time.
+    """
+    child = os.fork()
+    if child:
+        return child
     code = 99
-    try:
+    try:  # never leaves this block: the child must not go on with the parent's work
         where = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(where, 1)
         os.dup2(where, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + 4 * MEMORY, size + 4 * MEMORY))
-        signal.alarm(10 * SECONDS)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if limited:
+            _limit()
         from selfhvd_cli.cli import selfhvd
 
         try:
-            selfhvd(
-                ["deblur", str(source), "-o", str(target), "--strength", "0", "--preset", "ultrafast", *options],
-                prog_name="selfhvd",
-            )
+            selfhvd(list(arguments), prog_name="selfhvd")
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
     finally:
         os._exit(code)
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 4 * MEMORY, size + 4 * MEMORY))
+    signal.alarm(10 * SECONDS)
