@@ -47,7 +47,7 @@ SOURCE_TAGS = (b"udta", b"meta")
 HDR_BOXES = (b"mdcv", b"clli", b"amve", b"cclv")
 """Boxes of a picture description that FFmpeg's muxer is not told about."""
 
-TABLES = frozenset((*NESTED, b"stsd", b"stts", b"ctts", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"stss", b"elst"))
+TABLES = NESTED | frozenset(b"stsd stts ctts stsc stsz stz2 stco co64 stss elst".split())
 """Kinds that are no references, whatever box they stand in: players would take them for the track's own."""
 
 VISUAL_ENTRY = 86

@@ -51,7 +51,7 @@ class OutputFile:
         if not folder.is_dir():
             raise DiskFault(f"{target}: the folder {folder} does not exist; make it, or write elsewhere with -o.")
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise DiskFault(f"{target}: {DISK_ERRORS[errno.EACCES]}.")
+            raise DiskFault(f"{target}: {DISK_ERRORS[errno.EROFS if _is_read_only(folder) else errno.EACCES]}.")
 
     def commit(self) -> None:
         """Put the finished `.part` in the target's place."""
@@ -77,6 +77,11 @@ class OutputFile:
             if fault.errno in DISK_ERRORS:
                 raise DiskFault(f"{self.target}: {DISK_ERRORS[fault.errno]}.") from fault
             raise
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether the whole disk is, not only the folder."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _is_special(path: Path) -> bool:

@@ -1,0 +1,102 @@
+"""Faults of the machine: signals, full and read-only disks, folders that go away, too little memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tiny_clips import frame_times, make_clip
+
+from selfhvd_cli.deblur_video import deblur_steps
+from selfhvd_cli.deblurring.job import DeblurJob
+from selfhvd_cli.errors import DiskFault
+from selfhvd_cli.video.encoders import Encoding
+
+HERE = Path(__file__).parent
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks and mounts as Linux does")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return make_clip(tmp_path / "in" / "clip.mp4")
+
+
+@linux
+def test_blows_at_random_moments() -> None:
+    command = [sys.executable, "-W", "ignore", str(HERE / "kill_runs.py"), "--only", "copy", "--count", "9"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "9 runs struck, 0 badly" in run.stdout
+
+
+def on_a_disk(options: str, folder: Path, source: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Deblur onto a disk of its own, which nobody else sees; what lies on it afterwards ends the output."""
+    command = [sys.executable, "-m", "selfhvd_cli", "deblur", source, "--strength", "0", "-o", f"{folder}/out.mp4"]
+    run = " ".join(map(str, [*command, *words]))
+    script = f"mount -t tmpfs -o {options} tmpfs {folder} || exit 77; {run}; code=$?; ls -A {folder}; exit $code"
+    return subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=200)
+
+
+@linux
+@pytest.mark.skipif(not shutil.which("unshare") or os.name == "nt" or os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize(("options", "said"), [("size=16k", "no space"), ("ro", "read-only")])
+def test_a_full_and_a_read_only_disk(clip: Path, tmp_path: Path, options: str, said: str) -> None:
+    longer = make_clip(tmp_path / "long.mp4", times=range(0, 90 * 20, 20), width=160, height=128)
+    (tmp_path / "disk").mkdir()
+    run = on_a_disk(options, tmp_path / "disk", longer, "--crf 1")
+    if run.returncode == 77:
+        pytest.skip("this machine lets nobody mount")
+    assert run.returncode == 7, run.stderr
+    assert said in run.stderr
+    assert run.stderr.count("Error (") == 1
+    assert run.stdout == "", "something was left behind"
+
+
+FULL_AT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+from selfhvd_cli.cli import selfhvd
+selfhvd(["deblur", sys.argv[2], "-o", sys.argv[3], "--strength", "0", "-f", "--crf", "1"], prog_name="selfhvd")
+"""
+
+
+@linux
+@pytest.mark.parametrize("limit", [1, 3000])
+def test_a_disk_that_takes_no_more(clip: Path, tmp_path: Path, limit: int) -> None:
+    target = tmp_path / "in" / "out.mp4"
+    target.write_bytes(b"precious")
+    command = [sys.executable, "-c", FULL_AT, str(limit), str(clip), str(target)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert run.returncode == 7, run.stderr
+    assert run.stderr.count("Error (") == 1
+    assert target.read_bytes() == b"precious"
+    assert sorted(path.name for path in target.parent.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed there")
+@pytest.mark.parametrize("phase", ["deblur", "finish"])
+def test_an_output_folder_that_goes_away(clip: Path, tmp_path: Path, phase: str) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    job = DeblurJob(clip, folder / "new.mp4", strength=0, encoding=Encoding(preset="ultrafast"))
+
+    def run() -> None:
+        with closing(deblur_steps(job)) as steps:
+            for step in steps:
+                if step.phase == phase and folder.exists():
+                    shutil.rmtree(folder)
+
+    with pytest.raises(DiskFault, match="its folder is gone"):
+        run()
+    assert not folder.exists()
+    folder.mkdir()
+    for _ in deblur_steps(job):
+        pass
+    assert len(frame_times(folder / "new.mp4")) == 8
