@@ -78,20 +78,17 @@ class Clip:
     extents: np.ndarray
 
 
-def make_clips(photos: Path, names: Sequence[str], size: Size, folder: Path) -> list[Clip]:
+def make_clips(photos: Path, names: Sequence[str], size: Size, folder: Path, first: int = 0) -> list[Clip]:
     """Clips as folders of PNG frames, and their truth in memory; those that `adapt` would refuse are passed over."""
     clips: list[Clip] = []
-    for number in range(8 * size.clips):
+    for number in range(first, first + 8 * size.clips):
         if len(clips) == size.clips:
             break
-        chosen = [names[(number * 3 + 1) % len(names)], names[(number * 3 + 2) % len(names)]]
+        name = names[number % len(names)]
         drawn = draw_clip(
-            read_photos([photos / name for name in chosen]),
-            (size.height, size.width),
-            size.frames,
-            9000 + number,
-            severity=size.severity,
-        )
+            read_photos([photos / name]), (size.height, size.width), size.frames, 9000 + number,
+            severity=size.severity, things=0,
+        )  # fmt: skip
         frames = [drawn.frame(index) for index in range(size.frames)]
         recorded = torch.stack([torch.from_numpy(frame.blurry).permute(2, 0, 1) for frame in frames]).float() / 255
         if contrast(find_sharp_frames(sharpness(recorded).tolist())) > EVEN:
@@ -101,7 +98,7 @@ def make_clips(photos: Path, names: Sequence[str], size: Size, folder: Path) -> 
         for index, frame in enumerate(frames):
             cv2.imwrite(str(place / f"{index:04d}.png"), frame.blurry[..., ::-1])
         truth = torch.stack([torch.from_numpy(frame.sharp).permute(2, 0, 1) for frame in frames]).float() / 255
-        clips.append(Clip(chosen[0], place, recorded, truth, np.array([frame.extent for frame in frames])))
+        clips.append(Clip(name, place, recorded, truth, np.array([frame.extent for frame in frames])))
     return clips
 
 
@@ -370,6 +367,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small clips and few steps: minutes instead of hours")
     parser.add_argument("--small", action="store_true", help="small clips and steps for one core and some minutes")
     parser.add_argument("--clips", type=int, help="number of clips")
+    parser.add_argument("--first", type=int, default=0, help="number of the first clip")
     parser.add_argument("--steps", type=int, help="steps of a and c")
     parser.add_argument("--init", help="weights of lite to begin with, instead of the embedded ones")
     parser.add_argument("--model", default="lite", choices=list(ARCHITECTURES), help="network of part b")
@@ -387,7 +385,9 @@ def main() -> None:
             part_clip(asked.clip, folder, size, asked.init)
             return
         parts = asked.parts.split(",")
-        clips = make_clips(asked.photos, names, size, Path(temporary)) if set(parts) & set("abc") | {"kills"} else []
+        clips = []
+        if set(parts) & {"a", "b", "c", "kills"}:
+            clips = make_clips(asked.photos, names, size, Path(temporary), asked.first)
         runs = {
             "a": lambda: part_a(clips, folder, size, asked.init),
             "b": lambda: part_b(clips, folder, size, asked.model),
