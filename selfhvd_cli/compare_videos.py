@@ -44,6 +44,7 @@ def compare(
     *,
     layout: Layout = "side",
     labels: tuple[str, str] | None = None,
+    also: Sequence[str | Path] = (),
     metrics: str | Sequence[str] | None = None,
     every: int | None = None,
     start: str | float | Moment | None = None,
@@ -70,6 +71,7 @@ def compare(
         target=Path(target),
         layout=layout,
         labels=labels,
+        also=tuple(Path(path) for path in also),
         metrics=parse_names(metrics),
         every=every,
         start=as_moment(start),
@@ -170,6 +172,7 @@ def _page(job: CompareJob) -> Generator[CompareProgress, None, None]:
         clip=clip.content,
         stacked=clip.stacked,
         report=report,
+        columns=job.columns,
         plots=[plot_bytes(figure, "svg") for figure in _plots(job, looked, report)],
         details={**job.details, **({"Notes": notes} if notes else {})},
     )
@@ -220,7 +223,7 @@ def _clip(job: CompareJob, looked: Looked) -> Generator[CompareProgress, None, _
 def _scores(job: CompareJob, frames: int) -> Generator[CompareProgress, None, ScoreReport]:
     every = job.every or max(1, frames // SCORED)
     score = ScoreJob(
-        videos=(job.first, job.second),
+        videos=(job.first, job.second, *job.also),
         metrics=job.metrics,
         every=every,
         start=job.start,
@@ -242,7 +245,7 @@ def _plots(job: CompareJob, looked: Looked, report: ScoreReport) -> Iterator[Fig
         Series(name, looked.times, sharp.scores, sharp.indices, sharp.threshold)
         for name, sharp in zip(job.names, (looked.first, looked.second), strict=True)
     ]
-    yield from plot_each_score(report, job.names, series)
+    yield from plot_each_score(report, job.columns, series)
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from selfhvd_cli.cli.progress import Pace, progress_display
 @option("--layout", type=click.Choice(["side", "split"]), default="side", show_default=True,
         help="Of a video: side by side, or the left half of A and the right half of B.")  # fmt: skip
 @option("--label", "labels", nargs=2, metavar="A B", help="Names to show; default: the files'.")
+@option("--also", multiple=True, type=click.Path(path_type=Path), metavar="VIDEO",
+        help="Another video for a page's scores and plots, such as somebody else's result.")  # fmt: skip
 @option("--metrics", metavar="NAME,NAME...", help="Metrics of a page's table, see selfhvd score --list.")
 @option("--every", type=click.IntRange(min=1), help="Score each so manyth frame for a page; default: 40 or so.")
 @span_options

@@ -33,6 +33,9 @@ class CompareJob:
     title: str = ""
     """Of a page; empty takes the names."""
 
+    also: tuple[Path, ...] = ()
+    """Further videos that a page scores beside the two it shows."""
+
     metrics: tuple[str, ...] = ()
     """Of a page's table; empty takes the defaults."""
 
@@ -57,6 +60,11 @@ class CompareJob:
             return self.labels
         one, other = self.first.name, self.second.name
         return (str(self.first), str(self.second)) if one == other else (one, other)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all videos that are scored."""
+        return (*self.names, *(str(path) if path.name in self.names else path.name for path in self.also))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ class Page:
     """Where the second video lies in the clip's pictures."""
 
     report: ScoreReport
+    columns: Sequence[str]
+    """Names of the report's videos."""
+
     plots: Sequence[bytes]
     """SVG files."""
 
@@ -94,7 +97,7 @@ def page_html(page: Page) -> str:
 
 
 def _score_table(page: Page) -> str:
-    headings, rows = table(page.report, page.names)
+    headings, rows = table(page.report, page.columns)
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
     body = "\n".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"

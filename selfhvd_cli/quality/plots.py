@@ -27,6 +27,9 @@ NEUTRAL = "#555555"
 
 SHARPNESS = "sharpness (variance of the Laplacian)"
 
+LONGEST_LABEL = 24
+"""Letters of a video's name in a legend."""
+
 WIDE, NARROW = 9.0, 5.6
 """Inches: of a picture by itself, and of one in a page."""
 
@@ -143,7 +146,7 @@ def _draw_histogram(series: Sequence[Series], axes: Axes) -> None:
     span = (low, high) if high > low else (low - 0.5, high + 0.5)
     for number, one in enumerate(series):
         color = COLORS[number % len(COLORS)]
-        axes.hist(one.values, bins=bins, range=span, color=color, alpha=ANONYMOUS, label=one.label)
+        axes.hist(one.values, bins=bins, range=span, color=color, alpha=ANONYMOUS, label=_short(one.label))
         if one.threshold is not None:
             axes.axvline(one.threshold, color=color, ls="--", lw=0.9)
     axes.set_xlabel(SHARPNESS)
@@ -190,7 +193,12 @@ def _curves(axes: Axes, series: Sequence[Series]) -> None:
 
 def _curve(axes: Axes, one: Series, color: str) -> None:
     alone = "o" if len(one.times) == 1 else ""
-    axes.plot(one.times, one.values, color=color, lw=1.3, label=one.label, marker=alone)
+    axes.plot(one.times, one.values, color=color, lw=1.3, label=_short(one.label), marker=alone)
+
+
+def _short(label: str) -> str:
+    """The end of a long name: a legend wider than its plot leaves the curves no room."""
+    return label if len(label) <= LONGEST_LABEL else "…" + label[1 - LONGEST_LABEL :]
 
 
 def _finish(axes: Axes, what: str, better: str, threshold: bool = False) -> None:

@@ -110,6 +110,16 @@ def test_one_frame_is_enough(tmp_path: Path) -> None:
     assert compare(clip, clip, tmp_path / "page.html", metrics="sharpness,temporal").frames == 1
 
 
+def test_a_page_can_score_further_videos(tmp_path: Path) -> None:
+    clips = [write_folder(tmp_path / name, shaken(blurs)) for name, blurs in
+             (("in", [2, 2]), ("ours", [0, 0]), ("theirs", [1, 1]))]  # fmt: skip
+    made = compare(clips[0], clips[1], tmp_path / "page.html", also=clips[2:], metrics="sharpness,shift")
+    assert made.report is not None
+    assert [video.video for video in made.report.videos] == clips
+    text = made.target.read_text(encoding="utf-8")
+    assert "<th>in</th><th>ours</th><th>theirs</th>" in text
+
+
 def test_telling_frames() -> None:
     assert telling_frames([3.0, 1.0, 2.0, 9.0, 5.0]) == {"worst": 1, "median": 0, "best": 3}
     assert telling_frames([2.0, 1.0]) == {"worst": 1, "median": 0}
