@@ -47,7 +47,8 @@ def as_fault(fault: BaseException) -> SelfHVDError | None:
     if isinstance(fault, SelfHVDError):
         return fault
     # torch's own class is recognised by name: a run that failed before torch was needed must not import it.
-    if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":
+    threadless = isinstance(fault, RuntimeError) and "can't start new thread" in str(fault)
+    if isinstance(fault, MemoryError) or threadless or type(fault).__name__ == "OutOfMemoryError":
         return MemoryFault("out of memory; close other programs, or give a smaller --tile, --window or --max-memory.")
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFault(f"{fault.filename or 'output'}: the disk is full; free some space or choose another -o.")

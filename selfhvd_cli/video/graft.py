@@ -89,6 +89,7 @@ def donor(path: Path) -> Donor | None:
             get_edits(track)
             get_header(track.need(b"tkhd"))
             get_header(track.need(b"mdia", b"mdhd"))
+            track.need(b"mdia", b"hdlr")
             if not _self_contained(track):
                 return None
             for start, length in zip(chunk_offsets(track), chunk_sizes(track), strict=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import queue
 import struct
 import threading
 from collections.abc import Mapping
@@ -196,28 +196,44 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
 
 def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
     """Open in a thread of its own, which is left to itself if it takes too long: FFmpeg cannot be stopped there."""
-    answer: queue.SimpleQueue[InputContainer | BaseException] = queue.SimpleQueue()
+    opened: list[InputContainer] = []
+    faults: list[BaseException] = []
 
     def attempt() -> None:
         try:
-            answer.put(
+            opened.append(
                 av.open(
                     str(path), "r", container_options=options, options=dict(PIXEL_LIMIT), metadata_errors="replace"
                 )
             )
         except BaseException as fault:  # handed to the caller, who raises it
-            answer.put(fault)
+            faults.append(fault)
 
-    threading.Thread(target=attempt, name="open", daemon=True).start()
+    thread = threading.Thread(target=attempt, name="open", daemon=True)
     try:
-        opened = answer.get(timeout=PATIENCE)
-    except queue.Empty:
+        thread.start()
+    except RuntimeError as fault:
+        raise MemoryError(str(fault)) from fault
+    thread.join(PATIENCE)
+    if thread.is_alive():
         raise InputFault(
             f"{path}: its header cannot be read in {PATIENCE:.0f} seconds; the file is damaged or hostile."
-        ) from None
-    if isinstance(opened, BaseException):
-        raise opened
-    return opened
+        )
+    if opened:
+        return opened[0]
+    reason = faults[0] if faults else MemoryError("no memory to open the file")
+    raise_if_out_of_memory(reason)
+    raise reason
+
+
+def raise_if_out_of_memory(fault: BaseException) -> None:
+    """Raise MemoryError where FFmpeg ran out of memory, which is no damage of the file.
+
+    Raises:
+        MemoryError: that was the reason.
+    """
+    if getattr(fault, "errno", None) == errno.ENOMEM:
+        raise MemoryError("FFmpeg got no memory") from fault
 
 
 def probe(path: Path) -> VideoInfo:

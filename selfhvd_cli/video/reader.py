@@ -18,7 +18,14 @@ from av.video.stream import VideoStream
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
-from selfhvd_cli.video.info import PIXEL_LIMIT, VideoInfo, open_input, probe, refuse_absurd_size
+from selfhvd_cli.video.info import (
+    PIXEL_LIMIT,
+    VideoInfo,
+    open_input,
+    probe,
+    raise_if_out_of_memory,
+    refuse_absurd_size,
+)
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +142,7 @@ class VideoReader:
             try:
                 frames = packet.decode()
             except UNREADABLE as fault:
+                raise_if_out_of_memory(fault)
                 log.info("%s: damaged packet: %s", self.info.path.name, fault)
                 self.damaged += 1
                 if packet.dts in timeless:

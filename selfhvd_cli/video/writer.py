@@ -22,7 +22,7 @@ from selfhvd_cli.video.container import COARSE_CLOCKS, plan_layout
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderWriter, is_frames_target
-from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.info import VideoInfo, raise_if_out_of_memory
 from selfhvd_cli.video.muxing import Job, Opened, open_output
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.receipt import Receipt
@@ -151,6 +151,7 @@ class VideoWriter:
             try:
                 yield
             except av.FFmpegError as fault:
+                raise_if_out_of_memory(fault)
                 if isinstance(fault, OSError) and fault.errno is not None and fault.errno > 0:
                     raise
                 raise SelfHVDError(f"{self.file.target}: encoding failed ({fault.strerror}).") from fault

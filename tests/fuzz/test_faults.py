@@ -80,6 +80,27 @@ def test_a_disk_that_takes_no_more(clip: Path, tmp_path: Path, limit: int) -> No
     assert sorted(path.name for path in target.parent.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+import selfhvd_cli.cli.deblur, selfhvd_cli.cli.deblur_runs
+from selfhvd_cli.cli import selfhvd
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 4_000_000
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+selfhvd(["deblur", sys.argv[1], "--strength", "0"], prog_name="selfhvd")
+"""
+
+
+@linux
+def test_too_little_memory_is_called_so(clip: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, str(clip)], capture_output=True, text=True, timeout=200
+    )
+    assert run.returncode == 6, run.stderr
+    assert run.stderr.count("Error (6, out of memory)") == 1
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed there")
 @pytest.mark.parametrize("phase", ["deblur", "finish"])
 def test_an_output_folder_that_goes_away(clip: Path, tmp_path: Path, phase: str) -> None:
