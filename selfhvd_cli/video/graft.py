@@ -47,6 +47,9 @@ SOURCE_TAGS = (b"udta", b"meta")
 HDR_BOXES = (b"mdcv", b"clli", b"amve", b"cclv")
 """Boxes of a picture description that FFmpeg's muxer is not told about."""
 
+FRAGMENTS = frozenset(b"mvhd tkhd mdhd hdlr traf trun tfhd tfdt tref dref keys ilst avcC hvcC esds colr".split())
+"""Boxes that stand inside others; at the top level of a damaged file they are none of the owner's."""
+
 TABLES = NESTED | frozenset(b"stsd stts ctts stsc stsz stz2 stco co64 stss elst".split())
 """Kinds that are no references, whatever box they stand in: players would take them for the track's own."""
 
@@ -400,7 +403,7 @@ def _append_samples(donor_file: BinaryIO, file: BinaryIO, carried: list[tuple[Bo
 def _append_owner_boxes(source: Donor, donor_file: BinaryIO, file: BinaryIO) -> None:
     """Append what is beside the movie: XMP, vendor trailers such as Samsung's slow motion points."""
     for extent in source.top:
-        if extent.kind not in STRUCTURE:
+        if extent.kind not in STRUCTURE | TABLES | FRAGMENTS:
             _copy(donor_file, file, extent.start, extent.end - extent.start)
 
 
