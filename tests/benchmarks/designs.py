@@ -1,6 +1,6 @@
 """Designs of the embedded network on equal training budgets: what each of its parts is worth.
 
-    python tests/benchmarks/designs.py PHOTOS --train train.txt --bench bench.txt [--steps 600] [--only NAME ...]
+    python tests/benchmarks/designs.py PHOTOS --train train.txt --bench bench.txt [--steps 1500] [--only NAME ...]
 
 Every design is trained from scratch on the same windows in the same order, then restores the same clips, unguarded.
 """
@@ -24,7 +24,7 @@ from selfhvd_cli.synthesis.clips import draw_clip
 from selfhvd_cli.synthesis.pool import read_photos
 from selfhvd_cli.weights.load import load_state_dict
 
-BASE = PretrainConfig(crop=160, batch=4, sources=3, rate=5e-4, cascade=0.7, seed=11)
+BASE = PretrainConfig(crop=128, batch=4, sources=3, rate=5e-4, cascade=0.7, seed=11)
 
 DESIGNS: dict[str, PretrainConfig] = {
     "lite": BASE,
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--bench", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--only", nargs="*", default=list(DESIGNS))
     arguments = parser.parse_args()
     training = [arguments.photos / name for name in arguments.train.read_text().split()]
