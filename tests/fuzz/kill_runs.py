@@ -121,10 +121,10 @@ def judge(drill: Drill, blow: signal.Signals, code: int, said: str, overwrites: 
         return "the old output is gone"
     if blow is signal.SIGKILL:
         return None if code in (-signal.SIGKILL, 0) else f"exit code {code}"
+    if code == -blow and not said:
+        return None  # struck before the interpreter had begun with the command
     if code == -signal.SIGINT:
         code = 130  # Python's own end where the blow falls into an import; shells call both the same
-    if code == -signal.SIGTERM and not said:
-        return None  # struck before the interpreter had begun with the command
     if code not in (130, 0):
         return f"exit code {code}\n{said[-600:]}"
     if "Traceback" in said or "defect" in said or (code and said.count("Error (") != 1):
