@@ -22,6 +22,13 @@ from selfhvd_cli.cli.progress import State, progress_display
 @click.option("--sources", type=click.IntRange(1, 8), default=3, show_default=True, help="Helping frames a window.")
 @click.option("--rate", type=float, default=5e-4, show_default=True, help="Peak learning rate.")
 @click.option("--reuse", type=click.IntRange(min=1), default=4, show_default=True, help="Uses of a rendered window.")
+@click.option(
+    "--cascade",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.7,
+    show_default=True,
+    help="Share of the steps that restore at half the size first.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; default: processors less one.")
 @click.option("--minutes", type=click.FloatRange(min=0.0), help="Stop after this long; the same command goes on.")
 @click.option("--list", "listing", type=click.Path(path_type=Path), help="File naming the photographs to use.")
@@ -40,6 +47,7 @@ def pretrain(
     sources: int,
     rate: float,
     reuse: int,
+    cascade: float,
     workers: int | None,
     minutes: float | None,
     listing: Path | None,
@@ -62,7 +70,9 @@ def pretrain(
         if not listing.is_file():
             raise InputFault(f"{listing}: no such list of photographs.")
         chosen = [photos / name for name in listing.read_text(encoding="utf-8").split()]
-    config = PretrainConfig(steps=steps, batch=batch, crop=crop, sources=sources, rate=rate, reuse=reuse, seed=seed)
+    config = PretrainConfig(
+        steps=steps, batch=batch, crop=crop, sources=sources, rate=rate, reuse=reuse, cascade=cascade, seed=seed
+    )
     last: PretrainReport | None = None
     start = None if init is None else load_state_dict(init)
     with progress_display(console, output.name) as display:

@@ -144,6 +144,8 @@ def _turned(part: Batch, rng: np.random.Generator) -> Batch:
 
 def _render(queue: Any, paths: list[Path], size: int, count: int, seed: int, first: int, stride: int) -> None:
     cv2.setNumThreads(1)
+    # What is still in the queue when nobody is left to take it must not keep this process.
+    queue.cancel_join_thread()
     photos = read_photos(paths)
     index = first
     while _offered(queue, window_at(photos, size, count, seed, index)):
