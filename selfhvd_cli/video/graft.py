@@ -210,7 +210,7 @@ def _picture_track(original: Box, written: Box, timescale: int, plan: Graft) -> 
     _dress_track(original, written, plan)
     shown = [edit for edit in get_edits(written) if edit.media_time != EMPTY_EDIT]
     begin = shown[0].media_time if shown else 0
-    gap, length = round(plan.first * timescale), round((plan.last - plan.first) * timescale)
+    gap, length = round(plan.first * timescale), max(1, round((plan.last - plan.first) * timescale))
     edits = [Edit(gap, EMPTY_EDIT)] if gap > 0 else []
     edits.append(Edit(length, begin))
     set_edits(written, edits)

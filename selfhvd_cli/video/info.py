@@ -221,9 +221,7 @@ def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
         )
     if opened:
         return opened[0]
-    reason = faults[0] if faults else MemoryError("no memory to open the file")
-    raise_if_out_of_memory(reason)
-    raise reason
+    raise faults[0] if faults else MemoryError("no memory to open the file")
 
 
 def raise_if_out_of_memory(fault: BaseException) -> None:
@@ -427,6 +425,8 @@ def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes | None:
 def _reason(fault: Exception) -> str:
     if isinstance(fault, av.ArgumentError):
         return REFUSED_BY_DECODER
+    if getattr(fault, "errno", None) == errno.ENOMEM:
+        return "its header asks for more memory than there is"
     if isinstance(fault, av.FFmpegError):
         return (fault.strerror or "unreadable").rstrip(".").lower()
     return str(fault).rstrip(".").lower() or type(fault).__name__

@@ -152,6 +152,9 @@ class PacketCopier:
         self.moved = 0
         """Packets whose times ran backwards and were moved up, for no container takes such."""
 
+        self.refused = 0
+        """Damaged packets that the container does not take."""
+
         self._reached: dict[int, int] = {}
 
     def stream(self, index: int) -> Stream:
@@ -185,8 +188,13 @@ class PacketCopier:
             index = packet.stream_index
             self._put_in_order(packet, output)
             packet.stream = self._copies[index]
-            output.mux(packet)
-            self.counts[index] += 1
+            try:
+                output.mux(packet)
+            except (av.InvalidDataError, av.ArgumentError) as fault:
+                log.info("a damaged packet of stream %d is refused: %s", index, fault)
+                self.refused += 1
+            else:
+                self.counts[index] += 1
 
     def _put_in_order(self, packet: Packet, output: OutputContainer) -> None:
         """Damaged files repeat packets or swap them."""

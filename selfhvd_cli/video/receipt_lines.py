@@ -40,7 +40,9 @@ def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, count
     like, layout = job.like, job.layout
     receipt.keep(f"{frames} frames", "at their own times")
     for stream in like.streams:
-        if stream.index in counts:
+        if counts.get(stream.index) == 0:
+            receipt.leave_out(str(stream), "nothing of it can be read")
+        elif stream.index in counts:
             receipt.keep(str(stream), f"{counts[stream.index]} packets, bit-identical")
         elif stream.index in layout.carried:
             receipt.keep(describe_stream(layout, stream), "the whole track, bit-identical")

@@ -238,9 +238,9 @@ class VideoWriter:
         self._send_last()
         if opened.copier is not None:
             opened.copier.copy_until(opened.output, None)
-        opened.output.close()
+        self._write_trailer(opened)
         if layout.donor is not None:
-            self._graft(layout.donor, opened.plan.family == self.like.codec)
+            self._graft(layout.donor, opened)
         tolerance = max(COARSE_CLOCKS.get(layout.muxer, Fraction(0)), self.job.time_base / 2)
         verify(self.file.part, layout.muxer, self._times, tolerance)
         counts = opened.copier.counts if opened.copier is not None else {}
@@ -248,21 +248,35 @@ class VideoWriter:
         if opened.copier is not None and opened.copier.moved:
             backwards = f"{opened.copier.moved} ran backwards in the source and were moved up"
             self.receipt.change("packet times", backwards)
+        if opened.copier is not None and opened.copier.refused:
+            self.receipt.leave_out(f"{opened.copier.refused} packets", "damaged in the source")
         self._close()
         if self.like.path.is_file():
             stat = os.stat(self.like.path)
             os.utime(self.file.part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         self.file.commit()
 
-    def _graft(self, donor: graft.Donor, same_codec: bool) -> None:
+    def _write_trailer(self, opened: Opened) -> None:
+        """End the file; packets that waited for their turn may turn out to be damaged only now."""
+        try:
+            opened.output.close()
+        except (av.InvalidDataError, av.ArgumentError) as fault:
+            if opened.copier is None:
+                raise
+            log.info("a damaged packet is refused at the end: %s", fault)
+            opened.copier.refused += 1
+
+    def _graft(self, donor: graft.Donor, opened: Opened) -> None:
         like, layout = self.like, self.job.layout
-        written = [each.id for each in like.streams if each.index in layout.copied or each is like.main_stream]
+        counts = opened.copier.counts if opened.copier is not None else {}
+        # FFmpeg writes no track for a stream of which nothing could be read.
+        written = [each.id for each in like.streams if counts.get(each.index) or each is like.main_stream]
         plan = graft.Graft(
             muxed=tuple(written),
             main=like.main_stream.id,
             carried=tuple(like.streams[index].id for index in layout.carried),
             same_kind=layout.same_kind,
-            same_codec=same_codec,
+            same_codec=opened.plan.family == like.codec,
             start=self.job.start if self.job.trimmed else None,
             delay=self._delay,
             first=self._times[0],
