@@ -97,14 +97,15 @@ def strike(drill: Drill, blow: signal.Signals, moment: float) -> tuple[str | Non
     child = drill.run(log)
     time.sleep(moment)
     struck = os.waitpid(child, os.WNOHANG) == (0, 0)
-    if struck:
-        os.kill(child, blow)
-        status = wait(child)
-        if status is None:
-            return "did not end", struck
-        complaint = judge(drill, blow, os.waitstatus_to_exitcode(status), log.read_text(errors="replace"), overwrites)
-        if complaint is not None or drill.whole(drill.target):
-            return complaint, struck
+    if not struck:
+        return (None if drill.whole(drill.target) else "ended by itself without its output"), struck
+    os.kill(child, blow)
+    status = wait(child)
+    if status is None:
+        return "did not end", struck
+    complaint = judge(drill, blow, os.waitstatus_to_exitcode(status), log.read_text(errors="replace"), overwrites)
+    if complaint is not None or drill.whole(drill.target):
+        return complaint, struck
     code, said = finish(drill)
     if code != 0 or not drill.whole(drill.target):
         return f"the same command afterwards: exit code {code}\n{said[-600:]}", struck
