@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ SHARED = Path(os.environ.get("SELFHVD_TEST_MEDIA", Path(__file__).resolve().pare
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What runs remember about this machine stays out of the user's own cache."""
     os.environ["SELFHVD_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_from_a_terminal() -> None:
+    """Runs in the background (`nohup`, a job server) are started with signals ignored, and their children, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_IGN:
+        signal.signal(hang_up, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -122,7 +122,7 @@ def test_deblur_with_adapt_trains_first_and_once(
 ) -> None:
     monkeypatch.setenv("SELFHVD_DATA_DIR", str(tmp_path / "data"))
     deblurred: list[Any] = []
-    monkeypatch.setattr("selfhvd_cli.cli.deblur_runs.run_all", lambda console, batch, jobs: deblurred.extend(jobs))
+    monkeypatch.setattr("selfhvd_cli.cli.deblur_runs.run_all", lambda *given: deblurred.extend(given[2]))
     words = ["deblur", str(clip), "-o", str(tmp_path / "out"), "--adapt", "--steps", "30"]
     result = CliRunner().invoke(selfhvd, words)
     assert result.exit_code == 0, result.output
