@@ -220,7 +220,6 @@ def _row(
     except (RuntimeError, MemoryError) as fault:
         if not is_out_of_memory(fault):
             raise
-        found_nothing = blank
     else:
         return replace(
             blank,
@@ -232,7 +231,7 @@ def _row(
         )
     # Outside the handler, where nothing refers to the failed attempt's tensors any more.
     release(compute.device)
-    return found_nothing
+    return blank
 
 
 def _estimate(clip: Path, loaded: Loaded, compute: Compute) -> Estimate:

@@ -9,6 +9,7 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import MODELS, Command, device_option, option, output_options
+from selfhvd_cli.cli.parameters import width_height
 from selfhvd_cli.cli.progress import State, length, progress_display
 from selfhvd_cli.cli.progress import size as in_bytes
 
@@ -53,7 +54,7 @@ def bench(
     job = BenchJob(
         models=models or MODELS,
         precisions=precisions,  # type: ignore[arg-type]
-        sizes=tuple(_width_height(text) for text in sizes),
+        sizes=tuple(width_height(text) for text in sizes),
         device=device,
         frames=frames,
         limit=limit,
@@ -105,10 +106,3 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
         f"{mark}{row.roofline_share:.0%}",
         f"{mark}{in_bytes(row.peak_memory)}",
     )
-
-
-def _width_height(text: str) -> tuple[int, int]:
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
-        raise click.BadParameter(f"{text}: write it as WIDTHxHEIGHT, such as 1280x720.", param_hint="--size")
-    return int(width), int(height)

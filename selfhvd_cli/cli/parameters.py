@@ -56,3 +56,11 @@ class AutoNumber(click.ParamType):
         if not value.strip().isdecimal() or int(value) < self.minimum:
             self.fail(f'"{value}" is neither auto nor a number of at least {self.minimum}.', parameter, context)
         return int(value)
+
+
+def width_height(text: str) -> tuple[int, int]:
+    """`1280x720` → (1280, 720)."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise click.BadParameter(f"{text}: write it as WIDTHxHEIGHT, such as 1280x720.", param_hint="--size")
+    return int(width), int(height)

@@ -8,6 +8,7 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, output_options, overwrite_option, seed_option
+from selfhvd_cli.cli.parameters import width_height
 from selfhvd_cli.cli.progress import State, progress_display
 
 NOISE = {"auto": None, "day": False, "night": True}
@@ -48,6 +49,7 @@ def synth(
     """
     from selfhvd_cli.synth_pairs import synth as steps
 
+    width, height = width_height(size)
     made: dict[str, list[bool]] = {}
     with progress_display(console, sharp.name) as display:
         for report in steps(
@@ -55,7 +57,7 @@ def synth(
             output,
             clips=clips,
             frames=frames,
-            size=_height_width(size),
+            size=(height, width),
             seed=seed,
             severity=severity,
             night=NOISE[noise],
@@ -69,10 +71,3 @@ def synth(
         console.say(f"{output / clip}: {len(kinds)} pairs, {sum(kinds)} of them sharp")
     if console.json:
         console.data([{"clip": str(output / clip), "frames": len(k), "sharp": sum(k)} for clip, k in made.items()])
-
-
-def _height_width(size: str) -> tuple[int, int]:
-    width, cross, height = size.lower().partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
-        raise click.BadParameter(f"{size}: write it as WIDTHxHEIGHT, such as 1280x720.", param_hint="--size")
-    return int(height), int(width)
