@@ -51,7 +51,7 @@ class Engine:
         restored = self._retry(packed, keep)
         if self.compute.dtype != torch.float32 and not _is_sound(restored, packed[keep]):
             dtype = str(self.compute.dtype).removeprefix("torch.")
-            self._events.append(f"{dtype} on {self.compute.device} spoils this numbers: going on in float32")
+            self._events.append(f"{dtype} on {self.compute.device} spoils its numbers: going on in float32")
             self.compute = replace(self.compute, dtype=torch.float32)
             restored = self._retry(packed, keep)
         return restored
