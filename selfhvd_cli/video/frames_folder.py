@@ -23,6 +23,7 @@ from selfhvd_cli.video.info import PIXEL_LIMIT, ColorTags, HdrMetadata, VideoInf
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.pixels import Signal, planar_format, planes_of
 from selfhvd_cli.video.receipt import Receipt
+from selfhvd_cli.video.segments import Keeper, Piece
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
@@ -130,6 +131,8 @@ class FolderWriter:
         self.like = like
         self.receipt = Receipt()
         self.count = 0
+        self._keeper: Keeper | None = None
+        self._kept: Iterator[Piece] = iter(())
 
     def __enter__(self) -> FolderWriter:
         with self.file.disk_faults():
@@ -150,22 +153,46 @@ class FolderWriter:
             self.file.discard()
             raise
 
+    def keep(self, keeper: Keeper) -> bool:
+        """Let `keeper` have the pictures in segments; those it has are not made anew. Before the first frame."""
+        self._keeper = keeper
+        return True
+
+    def in_words(self) -> str:
+        """What must be the same for segments of two runs to make one folder."""
+        return f"frames {self.like.width}x{self.like.height} {self.like.bit_depth}"
+
     def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None:
         """Write one picture.
 
         Args:
             restored: `[3, H, W]` RGB in [0, 1]; None writes the frame as it was decoded.
         """
+        number = self.count
         self.count += 1
         name = frame.name or f"frame_{self.count:06d}.png"
-        suffix = Path(name).suffix.lower()
+        keeper = self._keeper
+        kept = keeper is not None and number < keeper.kept
+        if keeper is not None and kept:
+            if number % keeper.length == 0:
+                self._kept = keeper.pieces(number // keeper.length)
+            data = next(self._kept).data
+        else:
+            data = self._encode(frame, restored, Path(name).suffix.lower())
+        with self.file.disk_faults():
+            (self.file.part / name).write_bytes(data)
+        frame.forget()
+        if keeper is not None and not kept:
+            keeper.add(Piece(data, number))
+            if self.count % keeper.length == 0:
+                keeper.close_segment()
+
+    def _encode(self, frame: SourceFrame, restored: Tensor | None, suffix: str) -> bytes:
         picture = frame.picture
         unchanged = restored is None and (picture.format.is_rgb or picture.format.name.startswith("gray"))
         if not unchanged:
             picture = _picture(_finite(frame, restored), deep=self.like.bit_depth > 8)
-        with self.file.disk_faults():
-            (self.file.part / name).write_bytes(_encoded(picture, suffix))
-        frame.forget()
+        return _encoded(picture, suffix)
 
     def _finish(self) -> None:
         if self.count == 0:

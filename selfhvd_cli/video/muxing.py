@@ -119,12 +119,12 @@ def _add_streams(
     job: Job, output: OutputContainer, plan: EncoderPlan, copier: PacketCopier | None
 ) -> VideoStream:
     if copier is None:
-        return _add_picture(job, output, plan)
+        return add_picture(job, output, plan)
     copies: dict[int, Stream] = {}
     main = None
     for index in range(len(job.like.streams)):
         if index == job.like.stream_index:
-            main = _add_picture(job, output, plan)
+            main = add_picture(job, output, plan)
         elif index in job.layout.copied:
             copies[index] = add_copy(output, copier.stream(index))
             if job.start:
@@ -134,7 +134,7 @@ def _add_streams(
     return main
 
 
-def _add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoStream:
+def add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoStream:
     like = job.like
     stream = output.add_stream(plan.encoder, rate=like.frame_rate, options=dict(plan.options))
     assert isinstance(stream, VideoStream)

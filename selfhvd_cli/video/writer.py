@@ -25,9 +25,11 @@ from selfhvd_cli.video.frames_folder import FolderWriter, is_frames_target
 from selfhvd_cli.video.info import VideoInfo, raise_if_out_of_memory
 from selfhvd_cli.video.muxing import Job, Opened, open_output
 from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.picture_stream import PictureStream
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.receipt_lines import say_plan, say_result
 from selfhvd_cli.video.restored_picture import restored_picture
+from selfhvd_cli.video.segments import Keeper
 from selfhvd_cli.video.tags import changed_dates
 from selfhvd_cli.video.verify import verify
 
@@ -46,6 +48,10 @@ class Writer(Protocol):
     ) -> None: ...
 
     def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None: ...
+
+    def keep(self, keeper: Keeper) -> bool: ...
+
+    def in_words(self) -> str: ...
 
 
 def open_writer(
@@ -97,18 +103,16 @@ class VideoWriter:
         """What was kept and what was not; complete once the writer has been left."""
 
         self._opened: Opened | None = None
-        self._times: list[Fraction] = []
-        self._durations: dict[int, int] = {}
+        self._pictures: PictureStream | None = None
         self._shift: int | None = None
         self._delay = Fraction(0)
         self._last: SourceFrame | None = None
-        self._held: Packet | None = None
-        self._first_dts: int | None = None
 
     def __enter__(self) -> VideoWriter:
         try:
             with self._faults():
                 self._opened = open_output(self.job)
+                self._pictures = PictureStream(self.job, self._opened, self._send)
                 say_plan(self.receipt, self.job, self._opened)
         except BaseException:
             self._abandon()
@@ -128,22 +132,46 @@ class VideoWriter:
             self._abandon()
             raise
 
+    def keep(self, keeper: Keeper) -> bool:
+        """Write in segments and let `keeper` have each; those it has are not written anew. Before the first frame.
+
+        Returns:
+            Whether that is done; some encoders cannot.
+        """
+        assert self._pictures is not None, "a writer is used inside a with statement"
+        with self._faults():
+            return self._pictures.keep(keeper)
+
+    def in_words(self) -> str:
+        """What must be the same for segments of two runs to make one file."""
+        assert self._pictures is not None, "a writer is used inside a with statement"
+        return self._pictures.encoder_in_words()
+
     def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None:
         """Encode one frame; frames come in order.
 
         Args:
             restored: `[3, H, W]` RGB in [0, 1]. Its difference to `frame.rgb()` is added to the frame's own planes,
-                so what is not changed stays bit-exact. None encodes the frame as it was decoded.
+                so what is not changed stays bit-exact. None encodes the frame as it was decoded. Of no account for
+                a frame of a kept segment.
 
         Raises:
             DiskFault: the disk is full or gone.
         """
         assert self._opened is not None, "a writer is used inside a with statement"
+        assert self._pictures is not None
+        if self._last is not None and frame.time <= self._last.time:
+            raise ValueError("frames must be written in the order of their times")
+        pixel_format = self._opened.plan.pixel_format
         with self._faults():
-            picture = restored_picture(frame, restored, self._opened.plan.pixel_format)
+            base = self.job.time_base
+            tick = round(frame.time / base)
+            if self._shift is None:
+                self._shift = self._begin(frame, tick)
+            length = max(0, round(frame.duration / base))
+            self._pictures.add(tick - self._shift, length, lambda: restored_picture(frame, restored, pixel_format))
             frame.forget()
-            self._stamp(frame, picture)
-            self._mux(self._opened.stream.encode(picture))
+            self._last = frame
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
@@ -155,23 +183,6 @@ class VideoWriter:
                 if isinstance(fault, OSError) and fault.errno is not None and fault.errno > 0:
                     raise
                 raise SelfHVDError(f"{self.file.target}: encoding failed ({fault.strerror}).") from fault
-
-    def _stamp(self, frame: SourceFrame, picture: av.VideoFrame) -> None:
-        """Give the picture its time on the output's clock, and note what to expect in the file."""
-        base = self.job.time_base
-        pts = round(frame.time / base)
-        if self._shift is None:
-            self._shift = self._begin(frame, pts)
-        pts -= self._shift
-        if self._last is not None and frame.time <= self._last.time:
-            raise ValueError("frames must be written in the order of their times")
-        if self._times:
-            pts = max(pts, round(self._times[-1] / base) + 1)
-        picture.pts, picture.time_base = pts, base
-        picture.pict_type = 0  # the encoder decides; the decoder's choice would force it
-        self._times.append(pts * base)
-        self._durations[pts] = max(0, round(frame.duration / base))
-        self._last = frame
 
     def _begin(self, frame: SourceFrame, pts: int) -> int:
         """The tick of the source that is the output's zero."""
@@ -190,37 +201,18 @@ class VideoWriter:
             copier.delay(delay)
         return pts
 
-    def _mux(self, packets: list[Packet]) -> None:
-        """Mux all packets but the last, which may turn out to be the file's last."""
-        for packet in packets:
-            if packet.pts is not None and (length := self._durations.pop(packet.pts, 0)):
-                packet.duration = length
-            held, self._held = self._held, packet
-            if held is not None:
-                self._send(held)
-
     def _send(self, packet: Packet) -> None:
+        """Mux a packet of the pictures, and before it what else comes first."""
         assert self._opened is not None
-        if self._first_dts is None:
-            self._first_dts = packet.dts
         if self._opened.copier is not None and packet.dts is not None:
             self._opened.copier.copy_until(self._opened.output, packet.dts * packet.time_base)
         self._opened.output.mux_one(packet)
 
-    def _send_last(self) -> None:
-        """The packet that comes last in the file makes the stream as long as the pictures are shown."""
-        packet, self._held = self._held, None
-        if packet is None:
-            return
-        if packet.dts is not None and self._first_dts is not None:
-            whole = round((self._end() - self._times[0]) / self.job.time_base)
-            packet.duration = max(whole - (packet.dts - self._first_dts), 0) or packet.duration
-        self._send(packet)
-
     def _end(self) -> Fraction:
         """When the last frame goes: as its source says, cut where an edit list ends the clip before."""
         assert self._last is not None
-        last, length = self._times[-1], self._last.duration or 1 / self.like.frame_rate
+        assert self._pictures is not None
+        last, length = self._pictures.last_time, self._last.duration or 1 / self.like.frame_rate
         if self.job.trimmed or self.like.duration is None:
             return last + length
         end = self.like.start_time + self.like.duration + self._delay
@@ -228,23 +220,21 @@ class VideoWriter:
 
     def _finish(self) -> None:
         assert self._opened is not None
+        assert self._pictures is not None
         opened, layout = self._opened, self.job.layout
-        if not self._times:
+        if self._last is None:
             raise SelfHVDError(f"{self.file.target}: no frame was written.")
-        rest = opened.stream.encode(None)
-        if self._held is None:
-            _set_decoding_times(rest)
-        self._mux(rest)
-        self._send_last()
+        self._pictures.finish(self._end())
+        times = self._pictures.times
         if opened.copier is not None:
             opened.copier.copy_until(opened.output, None)
         self._write_trailer(opened)
         if layout.donor is not None:
-            self._graft(layout.donor, opened)
+            self._graft(layout.donor, opened, times[0])
         tolerance = max(COARSE_CLOCKS.get(layout.muxer, Fraction(0)), self.job.time_base / 2)
-        verify(self.file.part, layout.muxer, self._times, tolerance)
+        verify(self.file.part, layout.muxer, times, tolerance)
         counts = opened.copier.counts if opened.copier is not None else {}
-        say_result(self.receipt, self.job, opened.plan, len(self._times), counts)
+        say_result(self.receipt, self.job, opened.plan, len(times), counts)
         if opened.copier is not None and opened.copier.moved:
             backwards = f"{opened.copier.moved} ran backwards in the source and were moved up"
             self.receipt.change("packet times", backwards)
@@ -266,7 +256,7 @@ class VideoWriter:
             log.info("a damaged packet is refused at the end: %s", fault)
             opened.copier.refused += 1
 
-    def _graft(self, donor: graft.Donor, opened: Opened) -> None:
+    def _graft(self, donor: graft.Donor, opened: Opened, first: Fraction) -> None:
         like, layout = self.like, self.job.layout
         counts = opened.copier.counts if opened.copier is not None else {}
         # FFmpeg writes no track for a stream of which nothing could be read.
@@ -279,7 +269,7 @@ class VideoWriter:
             same_codec=opened.plan.family == like.codec,
             start=self.job.start if self.job.trimmed else None,
             delay=self._delay,
-            first=self._times[0],
+            first=first,
             last=self._end(),
             dates=changed_dates(like.metadata, self.job.start),
         )
@@ -293,6 +283,8 @@ class VideoWriter:
 
     def _close(self) -> None:
         opened, self._opened = self._opened, None
+        if self._pictures is not None:
+            self._pictures.close()
         if opened is not None:
             if opened.copier is not None:
                 opened.copier.close()
@@ -306,12 +298,3 @@ class VideoWriter:
             log.info("closing the abandoned output: %s", fault)
         self.file.discard()
 
-
-def _set_decoding_times(packets: list[Packet]) -> None:
-    """Give the packets of a short clip decoding times: x265 leaves them unset where it ends before its delay."""
-    stamps = [packet.pts for packet in packets if packet.pts is not None]
-    if len(stamps) != len(packets):
-        return
-    delay = max((early - late for early, late in zip(sorted(stamps), stamps, strict=True)), default=0)
-    for packet, stamp in zip(packets, sorted(stamps), strict=True):
-        packet.dts = stamp - delay
