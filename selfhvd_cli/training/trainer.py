@@ -108,7 +108,7 @@ class Trainer:
         self.known, self.blurry = known, blurry
         self.config, self.schedule, self.compute = config, schedule, compute
         self.processes = processes or Processes()
-        groups = parameter_groups(restorer.network, model, scratch)
+        groups = parameter_groups(restorer.network, model)
         self.optimizer = torch.optim.Adam(groups, lr=config.rate, betas=(0.9, 0.99))
         self.average = Average(restorer.network, config.average)
         self.history: History | None = None
