@@ -12,6 +12,7 @@ restored at full size. On a real night clip this was worth 3 dB, for a long blur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,11 +28,10 @@ from selfhvd_cli.nets.lite_alignment import (
     silence,
     unknown,
 )
-from selfhvd_cli.nets.lite_pictures import Pyramid, beside, padded, with_change
-from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
+from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
-from selfhvd_cli.ops.unshuffle import for_convolution, unshuffle
-from selfhvd_cli.ops.warp import warp
+from selfhvd_cli.ops.warp import warp_enlarged
 
 SMALLEST_SCALE = 250
 """Short side in pixels down to which a frame is halved: a blur of 30 pixels in 1080p is one of 8 there. At 640×480
@@ -39,6 +39,9 @@ no halving is better than one (4.1 against 3.5 dB on the blurry half of syntheti
 
 SHARP_SHARE = 0.9
 """Of the sharpest frame's score: a frame that has as much has no long blur, and needs no smaller scale."""
+
+GRID = 4
+"""Pixels a side that make one of the grid on which the network works; its phases are the channels."""
 
 FINE_LEVELS = 1
 """Levels of the flow that are refined where a smaller scale has found it: its last is this scale's second."""
@@ -54,6 +57,22 @@ class Restoration(NamedTuple):
     """One a level, coarse to fine, N = B·K; training supervises each."""
 
 
+class Advice(NamedTuple):
+    """What one source says about the target."""
+
+    picture: Tensor
+    """Phases `[B, h, 3, 16, w]` of the aligned source."""
+
+    embedded: Tensor
+    """`[B, E, h, w]`: how well it fits."""
+
+    logits: Tensor
+    """Phases `[B, h, 1, 16, w]`: its weight in the mean of the pictures; the target's is 0."""
+
+    trust: Tensor
+    """`[B, 1, h, w]`: the same in the mean of what is known of the sources."""
+
+
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions around a skip."""
 
@@ -63,7 +82,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.leaky_relu(self.first(x), 0.1))
+        return x + self.second(F.leaky_relu(self.first(x), 0.1, inplace=True))
 
 
 class Encoder(nn.Module):
@@ -83,13 +102,12 @@ class Encoder(nn.Module):
         )
 
     def forward(self, frame: Tensor, levels: int) -> list[Tensor]:
-        """`levels` feature maps of centred frames `[N, 3, H, W]`, fine to coarse."""
-        x = for_convolution(unshuffle(frame, 4))
-        features = [F.leaky_relu(self.quarter(x), 0.1)]
-        for stage in (self.eighth, self.sixteenth, *[self.down] * (levels - 3)):
+        """`levels` feature maps, fine to coarse, of the channels `[N, 48, h, w]` of centred frames."""
+        features = [F.leaky_relu(self.quarter(frame), 0.1, inplace=True)]
+        for stage in (self.eighth, self.sixteenth, *[self.down] * (levels - 3))[: levels - 1]:
             x = features[-1]
             for layer in stage:
-                x = F.leaky_relu(layer(x), 0.1)
+                x = F.leaky_relu(layer(x), 0.1, inplace=True)
             features.append(x)
         return features
 
@@ -137,16 +155,17 @@ class Lite(nn.Module):
         wanted = range(frames.shape[1])[keep or slice(None)]
         outputs = []
         for clip in frames:
-            half = F.avg_pool2d(clip, 2)
-            scores = sharpness(half.detach()).tolist()
-            pyramid = Pyramid(clip, half)
-            halvings = self.scales(*clip.shape[-2:])
-            for target in wanted:
-                sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
-                needed = 0 if scores[target] >= SHARP_SHARE * sharpest else halvings
-                chosen = choose_sources(scores, target, self.sources)
-                outputs.append(self._cascade(pyramid, target, chosen, needed) + 0.5)
+            shots = [Shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
+            outputs += [self.restore_shot(shots, target) for target in wanted]
         return torch.cat(outputs).unflatten(0, (frames.shape[0], len(wanted)))
+
+    def restore_shot(self, shots: Sequence[Shot], target: int) -> Tensor:
+        """Restore one frame of a clip `[1, 3, H, W]`, unclamped; what is computed of the others stays in `shots`."""
+        scores = [shot.score for shot in shots]
+        sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
+        halvings = 0 if scores[target] >= SHARP_SHARE * sharpest else self.scales(*shots[target].size)
+        around = [shots[j] for j in choose_sources(scores, target, self.sources)]
+        return self._cascade(shots[target], around, halvings) + 0.5
 
     def restore(
         self, target: Tensor, sources: Tensor, start: Alignment | None = None, recorded: Tensor | None = None
@@ -158,13 +177,15 @@ class Lite(nn.Module):
             recorded: where `target` was restored at half its size already, the frame as it was, `[B, 3, H, W]`.
         """
         levels = self.levels(*target.shape[-2:]) if start is None else FINE_LEVELS
-        target, sources = target - 0.5, sources - 0.5
-        recorded = None if recorded is None else recorded - 0.5
-        everything = self.encoder(torch.cat((target, sources.flatten(0, 1))), levels)
         batch = target.shape[0]
-        here, there = [f[:batch] for f in everything], [f[batch:] for f in everything]
-        result = self._restore(target, sources, here, there, start, recorded)
-        return Restoration(result.frames + 0.5, result.alignments)
+        here = split(target - 0.5, GRID)
+        channels = to_channels(here)
+        around = [source - 0.5 for source in sources.unbind(1)]
+        there = to_channels(split(torch.stack(around, dim=1).flatten(0, 1), GRID))
+        described = self._describe(torch.cat((channels, there)), levels)
+        alignments = self._align([d[:batch] for d in described], [d[batch:] for d in described], start)
+        before = None if recorded is None else split(recorded - 0.5, GRID)
+        return Restoration(self._restore(here, channels, around, alignments[-1], before) + 0.5, alignments)
 
     def restore_half(self, target: Tensor, sources: Tensor) -> Restoration:
         """`restore` of the same pictures at half their size."""
@@ -175,7 +196,8 @@ class Lite(nn.Module):
     def align(self, target: Tensor, source: Tensor) -> Alignment:
         """Flow from `target` to `source`, `[B, 3, H, W]` each; sides multiples of 8, at least 64."""
         levels = self.levels(*target.shape[-2:])
-        return self._align(self.encoder(target - 0.5, levels), self.encoder(source - 0.5, levels), 1)[-1]
+        here, there = (self._describe(to_channels(split(x - 0.5, GRID)), levels) for x in (target, source))
+        return self._align(here, there)[-1]
 
     @staticmethod
     def levels(height: int, width: int) -> int:
@@ -190,97 +212,119 @@ class Lite(nn.Module):
             halvings += 1
         return halvings
 
-    def _cascade(self, pyramid: Pyramid, target: int, chosen: tuple[int, ...], halvings: int) -> Tensor:
-        """Frame `target` `[1, 3, H, W]`, centred, restored from the scale of `halvings` up."""
+    def _cascade(self, target: Shot, sources: Sequence[Shot], halvings: int) -> Tensor:
+        """The target `[1, 3, H, W]`, centred, restored from the scale of `halvings` up."""
         change: Tensor | None = None
         before: Tensor | None = None
         start: Alignment | None = None
         for scale in reversed(range(halvings + 1)):
-            frame = pyramid.frame(target, scale)
+            frame = target.picture(scale)
             seen = frame if change is None or before is None else with_change(frame, before, change, -0.5)
             height, width = frame.shape[-2:]
-            filled = padded(seen)
-            levels = self.levels(*filled.shape[-2:]) if start is None else FINE_LEVELS
-            around = [self._features(pyramid, j, scale, levels) for j in chosen]
-            there = [torch.cat(level) for level in zip(*around, strict=True)]
-            sources = torch.cat([padded(pyramid.frame(j, scale)) for j in chosen]).unsqueeze(0)
-            recorded = None if change is None else padded(frame)
-            result = self._restore(filled, sources, self.encoder(filled, levels), there, start, recorded)
-            change, before, start = result.frames[..., :height, :width], frame, result.alignments[-1]
+            here = split(padded(seen), GRID)
+            channels = to_channels(here)
+            levels = self.levels(here.shape[1] * GRID, here.shape[4] * GRID) if start is None else FINE_LEVELS
+            described = [self._described(shot, scale, levels) for shot in sources]
+            there = [torch.cat(level) for level in zip(*described, strict=True)]
+            start = self._align(self._describe(channels, levels), there, start)[-1]
+            around = [shot.source(scale) for shot in sources]
+            recorded = None if change is None else split(padded(frame), GRID)
+            change = self._restore(here, channels, around, start, recorded)[..., :height, :width]
+            before = frame
         assert change is not None
         return change
 
-    def _features(self, pyramid: Pyramid, frame: int, scale: int, levels: int) -> list[Tensor]:
-        """Encoded source, kept for the other targets of the window."""
-        key = frame, scale
+    def _described(self, shot: Shot, scale: int, levels: int) -> list[Tensor]:
+        """A source's `_describe`, kept for the other targets of the clip."""
         # A target that starts at this scale needs more levels than one that a smaller scale has prepared.
-        if len(pyramid.features.get(key, ())) < levels:
-            pyramid.features[key] = self.encoder(padded(pyramid.frame(frame, scale)), levels)
-        return pyramid.features[key][:levels]
+        if len(shot.descriptors.get(scale, ())) < levels:
+            shot.descriptors[scale] = self._describe(to_channels(split(shot.source(scale), GRID)), levels)
+        return shot.descriptors[scale][:levels]
+
+    def _describe(self, channels: Tensor, levels: int) -> list[Tensor]:
+        """What the features of frames are compared by, fine to coarse."""
+        features = self.encoder(channels, levels)
+        return [self._step(level).describe(x) for level, x in enumerate(features)]
+
+    def _step(self, level: int) -> FlowLevel:
+        return (self.flow_quarter, self.flow_eighth)[level] if level < 2 else self.flow_coarse
 
     def _align(
-        self, target: list[Tensor], source: list[Tensor], count: int, start: Alignment | None = None
+        self, target: list[Tensor], source: list[Tensor], start: Alignment | None = None
     ) -> list[Alignment]:
-        """Coarse-to-fine flow from each target to its `count` sources, from `start` or from nothing."""
+        """Coarse-to-fine flow from each of B targets to its sources, N = B·K, from `start` or from nothing."""
         alignment = start
         found = []
         for level in reversed(range(len(source))):
             size = source[level].shape[-2:]
             alignment = unknown(source[level]) if alignment is None else at_size(alignment, size)
-            step = (self.flow_quarter, self.flow_eighth)[level] if level < 2 else self.flow_coarse
-            anchor = target[level].repeat_interleave(count, 0) if count > 1 else target[level]
-            alignment = step(anchor, source[level], alignment)
+            alignment = self._step(level)(target[level], source[level], alignment)
             found.append(alignment)
         return found
 
     def _restore(
-        self,
-        target: Tensor,
-        sources: Tensor,
-        target_features: list[Tensor],
-        source_features: list[Tensor],
-        start: Alignment | None,
-        recorded: Tensor | None,
-    ) -> Restoration:
-        """`restore` of centred pictures whose features are known."""
-        batch, count = sources.shape[:2]
-        alignments = self._align(target_features, source_features, count, start)
-        final = alignments[-1]
-        # Everything from here on happens in the layout of the convolutions, [N, 3·16, H/4, W/4].
-        here = F.pixel_unshuffle(target, 4)
-        flow = F.interpolate(4.0 * final.flow.contiguous(), size=target.shape[-2:], mode="bilinear")
-        there = F.pixel_unshuffle(warp(sources.flatten(0, 1), flow), 4)
-        log_scale, inside = final.log_scale, inside_picture(final.flow)
+        self, here: Tensor, channels: Tensor, sources: Sequence[Tensor], alignment: Alignment, recorded: Tensor | None
+    ) -> Tensor:
+        """Restore centred targets from their aligned sources.
+
+        Args:
+            here: phases of the targets `[B, h, 3, 16, w]`.
+            channels: the same as the channels of a convolution `[B, 48, h, w]`.
+            sources: K pictures `[B, 3, H, W]`.
+            alignment: N = B·K.
+            recorded: phases of the targets before a smaller scale changed them.
+
+        Returns:
+            `[B, 3, H, W]`.
+        """
+        guide = self.embed_target(channels)
+        doubt = torch.cat((alignment.log_scale, inside_picture(alignment.flow)), dim=1)
+        each = (part.unflatten(0, (-1, len(sources))).unbind(1) for part in (alignment.flow, doubt))
+        advice = [
+            self._consult(split(warp_enlarged(source, GRID * flow, GRID), GRID), certainty, guide)
+            for source, flow, certainty in zip(sources, *each, strict=True)
+        ]
         if recorded is not None:
             # The frame as it was is one more source, certainly aligned: what the smaller scale spoilt can be undone.
-            there = beside(there, F.pixel_unshuffle(recorded, 4), count)
-            log_scale = beside(log_scale, torch.full_like(log_scale[:batch], CERTAIN), count)
-            inside = beside(inside, torch.ones_like(inside[:batch]), count)
-            count += 1
-        guide = self.embed_target(for_convolution(here)).repeat_interleave(count, 0)
-        embedded = self.embed_source(for_convolution(there, log_scale, inside))
-        embedded = F.leaky_relu(embedded + guide, 0.1)
-        mixed, summary = self._mix(here, there, embedded, count)
-        x = F.leaky_relu(self.enter(for_convolution(here, mixed, summary)), 0.1)
-        deep = self.deep(F.leaky_relu(self.down(x), 0.1))
+            certain = doubt.new_tensor((CERTAIN, 1.0)).view(1, 2, 1, 1).expand_as(doubt[: len(here)])
+            advice.append(self._consult(recorded, certain, guide))
+        mixed = _mixed(here, advice)
+        x = for_convolution(channels, to_channels(mixed), *_summary(advice))
+        x = F.leaky_relu(self.enter(x), 0.1, inplace=True)
+        deep = self.deep(F.leaky_relu(self.down(x), 0.1, inplace=True))
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
-        residual = self.residual(F.leaky_relu(x, 0.1)).float()
-        return Restoration(F.pixel_shuffle(mixed + residual, 4), alignments)
+        residual = self.residual(F.leaky_relu(x, 0.1))
+        return join(mixed + from_channels(residual, GRID**2), GRID)
 
-    def _mix(self, here: Tensor, there: Tensor, embedded: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Weighted mean of target and sources `[B, 48, h, w]`, and what is known of the sources `[B, 2·E, h, w]`."""
-        batch, _, height, width = here.shape
-        mixing = self.mix(embedded).float()
-        logits = mixing[:, :16].unflatten(0, (batch, count))
-        weights = torch.softmax(torch.cat((torch.zeros_like(logits[:, :1]), logits), dim=1), dim=1).unsqueeze(2)
-        pictures = there.view(batch, count, 3, 16, height, width)
-        mixed = weights[:, 0] * here.view(batch, 3, 16, height, width)
-        for source in range(count):
-            mixed = torch.addcmul(mixed, weights[:, source + 1], pictures[:, source])
-        trust = torch.softmax(mixing[:, 16:].unflatten(0, (batch, count)), dim=1).to(embedded.dtype)
-        grouped = embedded.unflatten(0, (batch, count))
-        mean, most = grouped[:, 0] * trust[:, 0], grouped[:, 0]
-        for source in range(1, count):
-            mean = torch.addcmul(mean, grouped[:, source], trust[:, source])
-            most = torch.maximum(most, grouped[:, source])
-        return mixed.flatten(1, 2), torch.cat((mean, most), dim=1)
+    def _consult(self, picture: Tensor, doubt: Tensor, guide: Tensor) -> Advice:
+        """Compare the phases of an aligned source with the target: `doubt` `[B, 2, h, w]`, `guide` `[B, E, h, w]`."""
+        channels = to_channels(picture)
+        weight = self.embed_source.weight
+        # Two convolutions: to put two channels beside 48 is slower than to convolve them.
+        embedded = F.conv2d(channels, weight[:, : channels.shape[1]], self.embed_source.bias, padding=1)
+        embedded = embedded + F.conv2d(for_convolution(doubt), weight[:, channels.shape[1] :], padding=1)
+        embedded = F.leaky_relu(embedded.add_(guide), 0.1, inplace=True)
+        mixing = self.mix(embedded)
+        return Advice(picture, embedded, from_channels(mixing[:, : GRID**2], GRID**2), mixing[:, GRID**2 :].float())
+
+
+def _mixed(here: Tensor, advice: Sequence[Advice]) -> Tensor:
+    """Weighted mean of target and sources, phases `[B, h, 3, 16, w]`."""
+    logits = [each.logits for each in advice]
+    weights = torch.softmax(torch.stack([torch.zeros_like(logits[0]), *logits]), dim=0)
+    mixed = weights[0] * here
+    for weight, each in zip(weights[1:], advice, strict=True):
+        mixed = torch.addcmul(mixed, weight, each.picture)
+    return mixed
+
+
+def _summary(advice: Sequence[Advice]) -> tuple[Tensor, Tensor]:
+    """What is known of the sources, `[B, E, h, w]` each: the mean by trust, and the most of any."""
+    trust = torch.softmax(torch.stack([each.trust for each in advice]), dim=0)
+    mean, most = torch.zeros_like(advice[0].embedded), advice[0].embedded
+    for weight, each in zip(trust, advice, strict=True):
+        # Written out for every channel: products with a repeated value are not vectorised in this layout.
+        weights = weight.to(mean.dtype).expand_as(mean).contiguous(memory_format=torch.channels_last)
+        mean = torch.addcmul(mean, each.embedded, weights)
+        most = torch.maximum(most, each.embedded)
+    return mean, most

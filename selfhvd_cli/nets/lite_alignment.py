@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selfhvd_cli.ops.correlation import correlate, displacements
-from selfhvd_cli.ops.unshuffle import for_convolution
+from selfhvd_cli.ops.phases import for_convolution
 from selfhvd_cli.ops.warp import warp
 
 CERTAIN = -6.0
@@ -44,15 +44,30 @@ class FlowLevel(nn.Module):
         self.last = nn.Conv2d(width, 3, 3, padding=1)
         silence(self.last)
 
+    def describe(self, features: Tensor) -> Tensor:
+        """What of features `[N, C, h, w]` is compared: `[N, match, h, w]`, float32."""
+        return _unit(self.match(features))
+
     def forward(self, target: Tensor, source: Tensor, start: Alignment) -> Alignment:
-        """Refine `start`, which is on this level's grid; features are `[N, C, h, w]`."""
-        anchor = _unit(self.match(target))
-        moved = warp(_unit(self.match(source)), start.flow)
-        cost, shift = self._search(anchor, moved)
-        inputs = for_convolution(cost, anchor, moved, shift, _squash(start.flow), start.log_scale)
-        x = F.leaky_relu(self.first(inputs), 0.1)
+        """Refine `start`, which is on this level's grid.
+
+        Args:
+            target: by `describe`, `[B, match, h, w]`.
+            source: the same, N = B·K.
+            start: N alignments.
+        """
+        count = source.shape[0] // target.shape[0]
+        moved = warp(source, start.flow)
+        cost, shift = self._search(_repeated(target, count), moved)
+        inputs = for_convolution(cost, moved, shift, _squash(start.flow), start.log_scale)
+        # The target's share of the first layer is the same for all its sources.
+        before, after = cost.shape[1], cost.shape[1] + target.shape[1]
+        weight = self.first.weight
+        x = F.conv2d(inputs, torch.cat((weight[:, :before], weight[:, after:]), dim=1), self.first.bias, padding=1)
+        x = x.add_(_repeated(F.conv2d(for_convolution(target), weight[:, before:after], padding=1), count))
+        x = F.leaky_relu(x, 0.1, inplace=True)
         for layer in self.middle:
-            x = F.leaky_relu(layer(x), 0.1)
+            x = F.leaky_relu(layer(x), 0.1, inplace=True)
         change = self.last(x).float()
         flow = start.flow + self.gain * shift + change[:, :2]
         return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(CERTAIN, 4.0))
@@ -74,13 +89,23 @@ def silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
 
 def _unit(features: Tensor) -> Tensor:
     """Features without their mean over the picture, of length 1 at each pixel: correlation is then a cosine."""
-    centred = features - features.mean(dim=(2, 3), keepdim=True)
-    return centred * torch.rsqrt(centred.float().square().sum(1, keepdim=True) + 1e-4).to(centred.dtype)
+    planes = features.float().contiguous()
+    centred = planes - planes.mean(dim=(2, 3), keepdim=True)
+    return centred * torch.rsqrt(centred.square().sum(1, keepdim=True) + 1e-4)
+
+
+def _repeated(values: Tensor, count: int) -> Tensor:
+    """Every one of a batch `count` times in a row; a view where it is one."""
+    if values.shape[0] == 1:
+        return values.expand(count, -1, -1, -1)
+    return values.repeat_interleave(count, 0)
 
 
 def _squash(flow: Tensor) -> Tensor:
-    """Flow for a convolution to read: its size matters little beyond some pixels."""
-    return torch.asinh(flow * 0.25)
+    """Flow for a convolution to read, asinh(flow / 4): its size matters little beyond some pixels."""
+    size = (flow * 0.25).abs()
+    # asinh itself is not vectorised on CPUs.
+    return torch.copysign(torch.log1p(size + size * size / (1.0 + torch.sqrt(size * size + 1.0))), flow)
 
 
 def unknown(features: Tensor) -> Alignment:

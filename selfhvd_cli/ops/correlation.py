@@ -42,12 +42,13 @@ class _Correlation(torch.autograd.Function):
         ctx.radius = radius
         ctx.dtypes = anchor.dtype, moved.dtype
         count, _, height, width = here.shape
-        cost = here.new_empty(count, (2 * radius + 1) ** 2, height, width)
-        product = torch.empty_like(here)
-        for channel, window in enumerate(_windows(height, width, radius)):
-            torch.mul(here, there[window], out=product)
-            torch.sum(product, 1, out=cost[:, channel])
-        return cost
+        side = 2 * radius + 1
+        cost = here.new_zeros(count, side, side, height, width)
+        # All displacements of one channel at a time: the sums stay in the cache, and no product is written down.
+        shifted = there.unfold(2, height, 1).unfold(3, width, 1)
+        for channel in range(here.shape[1]):
+            cost.addcmul_(here[:, channel, None, None], shifted[:, channel])
+        return cost.flatten(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:

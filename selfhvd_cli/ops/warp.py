@@ -36,7 +36,59 @@ def warp(
     """
     height, width = flow.shape[-2:]
     position = coordinates(height, width, flow.float()) + flow.float()
-    scale = position.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)]).view(1, 2, 1, 1)
-    grid = (position * scale - 1.0).permute(0, 2, 3, 1)
-    sampled = F.grid_sample(image.float(), grid, mode=mode, padding_mode=padding, align_corners=True)
-    return sampled.to(image.dtype)
+    grid = (position * _scale(width, height, position) - 1.0).permute(0, 2, 3, 1)
+    return _sample(image.float(), grid, padding, mode).to(image.dtype)
+
+
+def warp_enlarged(image: Tensor, flow: Tensor, factor: int) -> Tensor:
+    """`warp` with a flow that is known at a fraction of the size, enlarged bilinearly.
+
+    The positions are enlarged in place of the flow, which is the same and saves three passes over the full size.
+
+    Args:
+        image: `[B, C, H, W]`.
+        flow: `[B, 2, H / factor, W / factor]`, (dx, dy) in pixels of `image`.
+
+    Returns:
+        `[B, C, H, W]`; what lies outside the image is its nearest edge pixel.
+    """
+    height, width = flow.shape[-2:]
+    # Beyond the edge the flow is repeated, as enlarging does, while positions must go on.
+    around = F.pad(flow.float(), (1, 1, 1, 1), mode="replicate")
+    index = coordinates(height + 2, width + 2, around)
+    position = around + (index - 0.5) * factor - 0.5
+    grid = position * _scale(width * factor, height * factor, position) - 1.0
+    grid = F.interpolate(grid, scale_factor=factor, mode="bilinear", align_corners=False)
+    inner = grid[..., factor:-factor, factor:-factor].permute(0, 2, 3, 1)
+    return _sample(image.float(), inner, "border", "bilinear").to(image.dtype)
+
+
+def _scale(width: int, height: int, like: Tensor) -> Tensor:
+    """Factors `[1, 2, 1, 1]` from pixels to the units of `grid_sample`, in which a picture is 2 wide and 2 high."""
+    return like.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)]).view(1, 2, 1, 1)
+
+
+def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
+    """`F.grid_sample`; as on a CPU that gives each picture to one thread, few pictures are sampled in strips."""
+    strips = _strips(image, grid)
+    if strips == 1:
+        return F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)
+    count, height, width = grid.shape[:3]
+    sampled = image.new_empty(count, image.shape[1], strips, height // strips, width)
+    for picture, positions, result in zip(image.split(1), grid, sampled, strict=True):
+        parts = F.grid_sample(
+            picture.expand(strips, -1, -1, -1), positions.unflatten(0, (strips, -1)),
+            mode=mode, padding_mode=padding, align_corners=True,
+        )  # fmt: skip
+        result.copy_(parts.transpose(0, 1))
+    return sampled.flatten(2, 3)
+
+
+def _strips(image: Tensor, grid: Tensor) -> int:
+    """How many strips keep all threads busy; 1 where there is nothing to gain."""
+    threads = torch.get_num_threads()
+    count, height, width = grid.shape[:3]
+    small = height * width < 1 << 15
+    if image.device.type != "cpu" or image.requires_grad or grid.requires_grad or small or count % threads == 0:
+        return 1
+    return next((strips for strips in range(threads, 4 * threads) if height % strips == 0), 1)
