@@ -12,7 +12,7 @@ restored at full size. On a real night clip this was worth 3 dB, for a long blur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -155,9 +155,14 @@ class Lite(nn.Module):
         wanted = range(frames.shape[1])[keep or slice(None)]
         outputs = []
         for clip in frames:
-            shots = [Shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
+            shots = [self.shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
             outputs += [self.restore_shot(shots, target) for target in wanted]
         return torch.cat(outputs).unflatten(0, (frames.shape[0], len(wanted)))
+
+    @staticmethod
+    def shot(load: Callable[[], Tensor]) -> Shot:
+        """One frame of a clip for `restore_shot`: `load` gives it, `[1, 3, H, W]`, RGB in [0, 1]."""
+        return Shot(load)
 
     def restore_shot(self, shots: Sequence[Shot], target: int) -> Tensor:
         """Restore one frame of a clip `[1, 3, H, W]`, unclamped; what is computed of the others stays in `shots`."""

@@ -50,6 +50,12 @@ class Architecture:
         """Whether the network computes only the frames that are wanted of it."""
         return self.convention.selects_frames
 
+    def overlap_of(self, window: int) -> int:
+        """Frames that windows of this length share."""
+        # To share all but one frame costs nothing where what was computed of a frame is kept.
+        most = window - 1 if self.convention.remembers_frames else max(0, window - 1) * 2 // 3
+        return min(self.overlap, most)
+
     def build(self) -> nn.Module:
         """The network with fresh parameters."""
         module, name = self.network.split(":")
@@ -64,8 +70,8 @@ class Architecture:
 ARCHITECTURES: Mapping[str, Architecture] = {
     "lite": Architecture(
         network="selfhvd_cli.nets.lite:Lite",
-        convention=Convention(multiple_of=8, min_size=64, selects_frames=True),
-        window=32,
+        convention=Convention(multiple_of=8, min_size=64, selects_frames=True, remembers_frames=True),
+        window=21,
         overlap=20,
         tile_overlap=96,
         bytes_per_pixel=700,

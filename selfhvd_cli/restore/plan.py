@@ -127,7 +127,7 @@ def choose_plan(
     frames = architecture.window if window is None else window
     plan = Plan(
         window=frames,
-        overlap=min(architecture.overlap, max(0, frames - 1) * 2 // 3),
+        overlap=architecture.overlap_of(frames),
         tile=tile,
         tile_overlap=0 if tile is None else min(architecture.tile_overlap, tile // 3),
         strength=strength,
@@ -164,7 +164,7 @@ def _lesser(
     prefer_window = side <= COMFORTABLE_TILE and plan.window > max(architecture.window // 2, 2)
     if can_window and (prefer_window or not can_tile):
         fewer = plan.window - 1
-        return replace(plan, window=fewer, overlap=min(plan.overlap, max(0, fewer - 1) * 2 // 3))
+        return replace(plan, window=fewer, overlap=architecture.overlap_of(fewer))
     if not can_tile:
         return None
     tile = max(smallest, round_up(side * 3 // 4, 16) if side > 64 else side)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,10 @@ class Convention:
     selects_frames: bool = False
     """The network's forward takes `keep` and computes those frames only, all frames being sources."""
 
+    remembers_frames: bool = False
+    """The network also takes frames one by one, `shot`, and restores single ones among them, `restore_shot`: what
+    it computed of a frame is then used for every other that this one helps."""
+
 
 class Restorer(nn.Module):
     """A network in the project's convention: RGB in [0, 1], any size and length, one frame out per frame in.
@@ -71,16 +76,35 @@ class Restorer(nn.Module):
             raise ValueError(f"keep must name at least one of {count} frames with step 1, got {keep}")
         wanted = slice(start, stop)
 
-        given = self._extend(frames)
-        if convention.channels == "bgr":
-            given = given.flip(2)
-        if convention.offset:
-            given = given + convention.offset
+        given = self._given(frames)
         restored = self.network(given, wanted) if convention.selects_frames else self.network(given)[:, wanted]
+        return self._taken(restored, height, width)
+
+    def shot(self, load: Callable[[], Tensor]) -> Any:
+        """One frame for `restore_shot`; only of networks that remember frames.
+
+        Args:
+            load: gives the frame, `[3, H, W]`, RGB in [0, 1], as often as it is called.
+        """
+        return cast(Any, self.network).shot(lambda: self._given(load()[None, None])[0])
+
+    def restore_shot(self, shots: Sequence[Any], target: int, height: int, width: int) -> Tensor:
+        """Restore one of consecutive frames of this size; `[3, H, W]`, float32, RGB, unclamped."""
+        return self._taken(cast(Any, self.network).restore_shot(shots, target), height, width)[0]
+
+    def _given(self, frames: Tensor) -> Tensor:
+        """Frames as the network wants them."""
+        given = self._extend(frames)
+        if self.convention.channels == "bgr":
+            given = given.flip(2)
+        return given + self.convention.offset if self.convention.offset else given
+
+    def _taken(self, restored: Tensor, height: int, width: int) -> Tensor:
+        """The network's frames `[..., 3, h, w]` in the project's convention."""
         restored = restored[..., :height, :width].float()
-        if convention.offset:
-            restored = restored - convention.offset
-        return restored.flip(2) if convention.channels == "bgr" else restored
+        if self.convention.offset:
+            restored = restored - self.convention.offset
+        return restored.flip(-3) if self.convention.channels == "bgr" else restored
 
     def _extend(self, frames: Tensor) -> Tensor:
         """Frames extended in space at bottom and right, in time at both ends, to what the network takes."""

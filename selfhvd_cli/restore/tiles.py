@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,25 +28,43 @@ def tile_spans(size: int, tile: int, overlap: int, multiple_of: int = 1) -> list
     return [*spans[:-1], (spans[-1][0], size)]
 
 
+@dataclass(frozen=True)
+class Area:
+    """A part of every frame of a window."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, frames: Tensor) -> Tensor:
+        """The view `[..., bottom - top, right - left]` of `[..., H, W]`."""
+        return frames[..., self.top : self.bottom, self.left : self.right]
+
+
 def restore_tiled(
-    restore: Callable[[Tensor], Tensor], frames: Tensor, tile: int | None, overlap: int = 0, multiple_of: int = 1
+    restore: Callable[[Area], Tensor],
+    height: int,
+    width: int,
+    tile: int | None,
+    overlap: int = 0,
+    multiple_of: int = 1,
 ) -> Tensor:
-    """Restore a window tile by tile.
+    """Restore frames tile by tile.
 
     Args:
-        restore: `[T, 3, h, w]` to `[K, 3, h, w]`.
-        frames: `[T, 3, H, W]`.
+        restore: gives the result for an area, `[..., h, w]`.
+        height, width: of the frames.
         tile: side of a tile in pixels; None restores the whole frame in one go.
         overlap: pixels neighbouring tiles share.
         multiple_of: grid on which tiles start.
 
     Returns:
-        `[K, 3, H, W]`. A third of the overlap at each tile's border is not used at all (there the network lacked its
+        `[..., H, W]`. A third of the overlap at each tile's border is not used at all (there the network lacked its
         surroundings), the middle third is blended; where two tiles agree, the blend is exact.
     """
-    height, width = frames.shape[-2:]
     if tile is None or (height <= tile and width <= tile):
-        return restore(frames)
+        return restore(Area(0, height, 0, width))
     canvas: Tensor | None = None
     rows = tile_spans(height, tile, overlap, multiple_of)
     columns = tile_spans(width, tile, overlap, multiple_of)
@@ -54,7 +73,7 @@ def restore_tiled(
         strip: Tensor | None = None
         right_done = 0
         for left, right in columns:
-            piece = restore(frames[..., top:bottom, left:right])
+            piece = restore(Area(top, bottom, left, right))
             if strip is None:
                 strip = piece.new_empty((*piece.shape[:-1], width))
             paste(strip, piece, -1, left, right_done)

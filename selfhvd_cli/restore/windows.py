@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
+from itertools import chain, groupby
 
 import torch
 from torch import Tensor
@@ -51,7 +51,12 @@ class Frame:
 
 
 def restore_stream(
-    restorer: Restorer, clips: Iterable[Clip], plan: Plan, compute: Compute, crew: Crew | None = None
+    restorer: Restorer,
+    clips: Iterable[Clip],
+    plan: Plan,
+    compute: Compute,
+    crew: Crew | None = None,
+    done: int = 0,
 ) -> Iterator[Restored]:
     """Restore a video of any length: exactly one result a frame, in order, times untouched.
 
@@ -64,6 +69,8 @@ def restore_stream(
         plan: windows, tiles, strength.
         compute: device and precision.
         crew: processes that run the network in place of this one; a few more windows are then held.
+        done: frames at the beginning that an earlier run restored. They pass as they are; the windows behind them
+            are the same as if they had been restored now.
 
     Raises:
         MemoryFault: out of memory, also with the smallest tiles and windows.
@@ -76,8 +83,12 @@ def restore_stream(
         return
     engine = Engine(restorer, plan, compute)
     for scene in scenes(clips, plan.scene_cut):
-        for frame, picture in restore_scene(engine, scene, plan, crew):
-            yield judge(frame, picture, plan, engine)
+        for frame, picture in restore_scene(engine, scene, plan, crew, done):
+            if done > 0:
+                yield Restored(picture, frame.time, Verdict(0.0, 0.0, reason="restored before"))
+            else:
+                yield judge(frame, picture, plan, engine)
+            done -= 1
 
 
 def scenes(clips: Iterable[Clip], scene_cut: bool) -> Iterator[Iterator[Frame]]:
@@ -119,16 +130,23 @@ def judge(frame: Frame, picture: Tensor, plan: Plan, engine: Engine) -> Restored
 
 
 def restore_scene(
-    engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew | None = None
+    engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew | None = None, done: int = 0
 ) -> Iterator[tuple[Frame, Tensor]]:
-    """The frames of one scene, each with the network's picture `[3, H, W]`, in order."""
+    """The frames of one scene, each with the network's picture `[3, H, W]`, in order.
+
+    Args:
+        done: frames at the beginning whose pictures nobody needs.
+    """
     selects = engine.restorer.convention.selects_frames
     fading: list[tuple[Frame, Tensor]] = []
-    for (window, keep), outputs in _computed(engine, _wanted(scene, plan, selects), crew):
+    for (window, keep), outputs in _computed(engine, _wanted(scene, plan, selects), crew, done):
+        if selects:
+            yield from zip(window.frames[keep], outputs, strict=True)
+            continue
         ready = list(zip(window.frames[keep], outputs, strict=True))
         for index, (frame, earlier) in enumerate(fading):
             ready[index] = (frame, torch.lerp(earlier, ready[index][1], (index + 1) / (len(fading) + 1)))
-        settled = len(ready) if selects or window.is_last else len(ready) - plan.overlap
+        settled = len(ready) if window.is_last else len(ready) - plan.overlap
         fading = ready[settled:]
         yield from ready[:settled]
 
@@ -145,12 +163,19 @@ def _wanted(scene: Iterator[Frame], plan: Plan, selects: bool) -> Iterator[tuple
 
 
 def _computed(
-    engine: Engine, wanted: Iterator[tuple[Window, slice]], crew: Crew | None
-) -> Iterator[tuple[tuple[Window, slice], Tensor]]:
-    """The network's pictures of each window, here or by a crew."""
+    engine: Engine, wanted: Iterator[tuple[Window, slice]], crew: Crew | None, done: int
+) -> Iterator[tuple[tuple[Window, slice], Iterable[Tensor]]]:
+    """The network's pictures of each window, here or by a crew; for windows that nobody needs, the input's."""
+    for window, keep in wanted:
+        if window.start + keep.stop > done:
+            wanted = chain([(window, keep)], wanted)
+            break
+        yield (window, keep), torch.stack([unpack(frame.packed) for frame in window.frames[keep]])
     if crew is None:
+        each_alone = engine.restorer.convention.remembers_frames
+        restore = engine.restore_each if each_alone else engine.restore
         for window, keep in wanted:
-            yield (window, keep), engine.restore([frame.packed for frame in window.frames], keep)
+            yield (window, keep), restore([frame.packed for frame in window.frames], keep)
         return
     work = ((each, torch.stack([frame.packed for frame in each[0].frames]), each[1]) for each in wanted)
     for place, (outputs, events) in crew.restore(work):
