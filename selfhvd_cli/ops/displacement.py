@@ -1,4 +1,4 @@
-"""How far one picture lies from another in place, to a hundredth of a pixel, whatever their sharpness."""
+"""How far one picture lies from another in place, to a few hundredths of a pixel, whatever their sharpness."""
 
 from __future__ import annotations
 
@@ -7,22 +7,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selfhvd_cli.ops.sharpness import gray
+from selfhvd_cli.ops.stencil import smooth
+from selfhvd_cli.ops.warp import warp
 
-SMOOTHING = 2.5
-"""Standard deviation in pixels of the blur that both pictures get first: what is left differs in place only."""
+GAMMA = 2.2
+"""Both are compared in linear light: in code values a blurred edge seems to have moved to its dark side."""
 
-BLOCK = 32
-"""Side in pixels of the squares that are measured one by one, so that opposite movements do not cancel out."""
+LARGEST = 540
+"""Short side in pixels above which pictures are halved once more: a blur that is long there is short here."""
 
-FAINT = 1e-6
-"""Mean squared gradient of a block, for pictures in [0, 1], up to which it is too flat to be measured."""
+SMALLEST = 96
+"""Short side in pixels from which on they are halved at all; what is left after it differs in place only."""
+
+PARTS = 2
+"""Rows and columns of the parts that are measured one by one, so that opposite movements do not cancel out."""
+
+ROUNDS, VOTES = 2, 4
+"""Times that the picture is moved by what was found, and within each that every pixel is weighed anew."""
+
+FAINT = 1e-7
+"""Mean squared gradient of a part, in linear light, up to which it is too flat to be measured."""
 
 
 def displacement(picture: Tensor, reference: Tensor) -> Tensor:
     """Mean distance in pixels by which the content of `picture` lies elsewhere than in `reference`.
 
-    One least-squares step (Lucas and Kanade) for each block, weighted by its texture: right for distances up to
-    about 2 pixels, and no estimator whose own noise would be counted as movement.
+    Least squares (Lucas and Kanade) over each quarter of the picture, in which pixels that do not move with the rest
+    lose their vote; the mean over the quarters, weighted by their texture. Right up to about 2 pixels. Blur that is
+    not even to both sides of its middle, and lights that the recording clipped, still read as movement: synthetic
+    frames with 8 to 10 pixels of blur in 256×192 measured 0.03 to 0.3 px away from their exact truth. Smaller blocks
+    measured 0.3 to 0.7, as noise has no direction but always a length.
 
     Args:
         picture, reference: `[N, 3, H, W]`, RGB in [0, 1].
@@ -30,29 +44,51 @@ def displacement(picture: Tensor, reference: Tensor) -> Tensor:
     Returns:
         `[N]`; 0 where nothing can be measured.
     """
-    here, there = (_smooth(gray(x.float())) for x in (picture, reference))
-    mean = 0.5 * (here + there)
-    dx = 0.5 * (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2])
-    dy = 0.5 * (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1])
-    dt = (here - there)[..., 1:-1, 1:-1]
-    block = min(BLOCK, *dx.shape[-2:])
-    xx, xy, yy, xt, yt = (F.avg_pool2d(value, block) for value in (dx * dx, dx * dy, dy * dy, dx * dt, dy * dt))
-    determinant = xx * yy - xy * xy
+    here, there = (gray(x.float()).clamp(0, 1).pow(GAMMA) for x in (picture, reference))
+    scale = 1
+    while min(here.shape[-2:]) >= (SMALLEST if scale == 1 else LARGEST):
+        here, there, scale = F.avg_pool2d(here, 2), F.avg_pool2d(there, 2), 2 * scale
+    here, there = smooth(smooth(here)), smooth(smooth(there))
+    count, (height, width) = len(here), here.shape[-2:]
+    total, weights = here.new_zeros(count), here.new_zeros(count)
+    for row in range(PARTS):
+        for column in range(PARTS):
+            rows = slice(row * height // PARTS, (row + 1) * height // PARTS)
+            columns = slice(column * width // PARTS, (column + 1) * width // PARTS)
+            moved, weak = _translation(here, there, rows, columns)
+            weight = torch.where(weak > FAINT, weak, torch.zeros_like(weak)).sqrt()
+            total += weight * moved.norm(dim=1)
+            weights += weight
+    return scale * total / weights.clamp(min=1e-12)
+
+
+def _translation(here: Tensor, there: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+    """`[N, 2]`: (dx, dy) from a part of `here` to its place in `there`; `[N]`: how well that is measured."""
+    part = here[..., rows, columns]
+    found = here.new_zeros(len(here), 2)
+    weak = here.new_zeros(len(here))
+    for _ in range(ROUNDS):
+        moved = warp(there, found.view(-1, 2, 1, 1).expand(-1, -1, *there.shape[-2:]))
+        moved = moved[..., rows, columns]
+        step, weak = _step(part, moved)
+        found = found + step
+    return found, weak
+
+
+def _step(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
+    """One robust least-squares step, and the smaller eigenvalue of the mean structure tensor."""
+    mean = 0.5 * (one + two)
+    gx = 0.5 * (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2])
+    gy = 0.5 * (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1])
+    change = (one - two)[..., 1:-1, 1:-1]
+    products = torch.cat((gx * gx, gx * gy, gy * gy, gx * change, gy * change), dim=1)
+    weight = torch.ones_like(change)
+    for _ in range(VOTES):
+        xx, xy, yy, xt, yt = (weight * products).mean(dim=(2, 3)).unbind(1)
+        safe = (xx * yy - xy * xy).clamp(min=FAINT * FAINT)
+        u, v = (yy * xt - xy * yt) / safe, (xx * yt - xy * xt) / safe
+        error = (change - gx * u.view(-1, 1, 1, 1) - gy * v.view(-1, 1, 1, 1)).square()
+        weight = 1.0 / (1.0 + error / (4.0 * error.mean(dim=(1, 2, 3), keepdim=True) + 1e-12))
     trace = xx + yy
-    # The smaller eigenvalue says how well the weaker direction is measured.
-    weak = 0.5 * (trace - (trace.square() - 4 * determinant).clamp(min=0).sqrt())
-    weight = torch.where(weak > FAINT, weak, torch.zeros_like(weak)).sqrt()
-    safe = determinant.clamp(min=FAINT * FAINT)
-    u = (yy * xt - xy * yt) / safe
-    v = (xx * yt - xy * xt) / safe
-    distance = torch.hypot(u, v) * weight
-    return distance.sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp(min=1e-12)
-
-
-def _smooth(image: Tensor) -> Tensor:
-    """Gaussian blur of `[N, 1, H, W]`, cut where it would reach outside."""
-    reach = int(3 * SMOOTHING)
-    position = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (position / SMOOTHING).square())
-    kernel = kernel / kernel.sum()
-    return F.conv2d(F.conv2d(image, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    weak = 0.5 * (trace - (trace.square() - 4.0 * (xx * yy - xy * xy)).clamp(min=0).sqrt())
+    return torch.stack((u, v), dim=1), weak
