@@ -16,6 +16,7 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.consistency import History, consistency_loss
 from selfhvd_cli.training.enhance import choose_supervision
 from selfhvd_cli.training.losses import perceptual_loss, reconstruction_loss
+from selfhvd_cli.training.masks import inside_crop
 from selfhvd_cli.training.pairs import AlignedLabels, align_labels, teaches
 from selfhvd_cli.training.perceptual import Perceptual
 from selfhvd_cli.training.restoring import restore_targets
@@ -102,7 +103,8 @@ class Objective:
         return teaches(aligned, output, inputs, batch.own.flatten(), self.trusted, self.config)
 
     def _compare(self, output: Tensor, target: Tensor, mask: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """L_rec and L_per, each the mean over all targets; those of weight 0 add nothing."""
+        """L_rec and L_per inside the crops, each the mean over all targets; those of weight 0 add nothing."""
+        mask = inside_crop(mask)
         losses = {"rec": (weight * reconstruction_loss(output, target, mask)).mean()}
         if self.perceptual is not None and self.config.perceptual_weight:
             losses["per"] = (weight * perceptual_loss(self.perceptual, output, target, mask)).mean()
