@@ -23,11 +23,23 @@ def beyond(source: Tensor, picture: Tensor, allowed: float) -> tuple[Tensor, Ten
     Returns:
         The overshoot, signed, `[1, 1, H/2, W/2]`; and the share of the whole change it makes up, `[1, 1, H/8, W/8]`.
     """
-    high = F.max_pool2d(F.max_pool2d(source, 2, ceil_mode=True), 5, stride=1, padding=2)
-    low = -F.max_pool2d(F.max_pool2d(-source, 2, ceil_mode=True), 5, stride=1, padding=2)
+    high, low = highest(source), -highest(-source)
     margin = allowed * (high - low) + NOISE
     high, low = enlarged(binomial(high + margin), source, 2), enlarged(binomial(low - margin), source, 2)
     over = picture - torch.minimum(torch.maximum(picture, low), high)
     cut = F.avg_pool2d(over.abs(), 4, ceil_mode=True)
     change = F.avg_pool2d((picture - source).abs_(), 4, ceil_mode=True)
     return over, binomial(cut) / (binomial(change) + NOISE)
+
+
+def highest(picture: Tensor) -> Tensor:
+    """Largest value within about ten pixels, at every second one: `[1, 1, h/2, w/2]` of `[1, 1, h, w]`."""
+    height, width = picture.shape[-2:]
+    padded = F.pad(picture, (4, 4 + width % 2, 4, 4 + height % 2), mode="replicate")
+    for axis in (-2, -1):
+        pairs = torch.maximum(*(padded.unflatten(axis, (-1, 2)).select(axis, which) for which in (0, 1)))
+        count = pairs.shape[axis] - 4
+        padded = pairs.narrow(axis, 0, count)
+        for start in range(1, 5):
+            padded = torch.maximum(padded, pairs.narrow(axis, start, count))
+    return padded
