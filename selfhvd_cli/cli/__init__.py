@@ -8,6 +8,7 @@ from selfhvd_cli import __version__
 from selfhvd_cli.cli.group import CommandRow, LazyGroup
 from selfhvd_cli.cli.options import quiet_option, verbose_option
 from selfhvd_cli.heap import keep_large_blocks
+from selfhvd_cli.waiting import wait_asleep
 
 COMMANDS: dict[str, CommandRow] = {
     "deblur": CommandRow("deblur:deblur", "Take the blur out of clips and keep everything else."),
@@ -48,4 +49,5 @@ def selfhvd() -> None:
 def main() -> None:
     """The `selfhvd` command."""
     keep_large_blocks()
+    wait_asleep()
     selfhvd(prog_name="selfhvd")
