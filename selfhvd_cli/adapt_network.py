@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as distributed
 
-from selfhvd_cli.adaptation.clips import contents_sha256, gather
+from selfhvd_cli.adaptation.clips import gather
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress, AdaptReport, End
 from selfhvd_cli.adaptation.networks import load_networks, training_compute
 from selfhvd_cli.adaptation.pictures import draw_pictures
@@ -28,6 +28,7 @@ from selfhvd_cli.training.checkpoint import save_checkpoint
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.trainer import with_values
+from selfhvd_cli.video.contents import contents_sha256
 from selfhvd_cli.weights.locate import adapted_folder
 
 CHECKPOINT_SECONDS = 60.0

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 from torch import Tensor
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.deblurring.job import DeblurJob, check_paths, default_target, missing_part
+from selfhvd_cli.deblurring.kept import Kept
 from selfhvd_cli.deblurring.report import DeblurReport, Progress, Tally
+from selfhvd_cli.deblurring.resume import Resume
+from selfhvd_cli.deblurring.settings import is_long
 from selfhvd_cli.deblurring.setup import Setup, fetch_weights, set_up
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.deblurring.speed import Speed
@@ -22,6 +25,7 @@ from selfhvd_cli.pipeline import Ahead, Behind
 from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.load import weights_reference
 from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.video.contents import contents_bytes
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.reader import Reader, open_reader
@@ -51,6 +55,7 @@ def deblur(
     offline: bool = False,
     seed: int = 0,
     salvage: bool = False,
+    resume: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> DeblurReport:
     """Take the blur out of a clip; the twin of `selfhvd deblur`.
@@ -85,6 +90,7 @@ def deblur(
         offline=offline,
         seed=seed,
         salvage=salvage,
+        resume=resume,
     )
     report = None
     with closing(deblur_steps(job)) as steps:
@@ -99,8 +105,8 @@ def deblur(
 def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
     """Do a job, reporting after every frame; the last report holds the `DeblurReport`.
 
-    Closing the iterator early (or an exception, or Ctrl-C) gives the run up: nothing is left behind, and an existing
-    target stays as it was.
+    Closing the iterator early (or an exception, or Ctrl-C) gives the run up: an existing target stays as it was, and
+    nothing is left behind but the finished segments of a long clip, from which the same job goes on.
 
     Raises:
         SelfHVDError: a child of it, by what went wrong.
@@ -110,19 +116,27 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
     compute = choose_compute(job.devices[0] if job.devices else job.device, job.precision)
     weights_reference(job.model, job.weights)  # a wrong name ends the run here
     span = span_of(job.source, job.start, job.duration)
-    with open_reader(job.source, span.start, span.duration) as reader:
+    with open_reader(job.source, span.start, span.duration) as reader, ExitStack() as stack:
         total = expected_frames(reader.info, span)
         missing = missing_part(job.source, job.salvage)
         yield Progress("prepare", 0, total, messages=(f"running on {compute}",) if job.strength else ())
         tally = Tally()
         with open_writer(job.target, reader.info, job.encoding, job.overwrite, span.start, span.duration) as writer:
             weights = (yield from _fetch(job)) if job.strength else None
-            setup = set_up(job, reader.info, compute, weights)
-            yield Progress("prepare", 0, total, messages=(str(setup),))
-            stages = yield from _stream(reader, writer, setup, total, tally)
-            yield Progress("finish", tally.frames, tally.frames)
+            resume = None
+            if weights is not None and job.resume and is_long(total):
+                resume = stack.enter_context(Resume(job, weights, writer.in_words(), total))
+            setup = set_up(job, reader.info, compute, weights, resume.plan if resume else None)
+            if resume is not None and not _keep(writer, resume, setup):
+                resume = None
+            said = resume.take_messages() if resume is not None else ()
+            yield Progress("prepare", 0, total, messages=(str(setup), *said))
+            stages = yield from _stream(reader, writer, setup, total, tally, resume)
+            yield Progress("finish", tally.frames, tally.frames, kept=resume.so_far if resume else None)
         tally.events += _losses(tally, total, missing, reader.damaged)
-        report = _report(job, setup, tally, writer, stages, time.monotonic() - started)
+        report = _report(job, setup, tally, writer, stages, time.monotonic() - started, resume.kept if resume else 0)
+        if resume is not None:
+            resume.done()
     yield Progress("done", report.frames, report.frames, rate=report.frames_per_second, report=report)
 
 
@@ -146,8 +160,17 @@ def _fetch(job: DeblurJob) -> Generator[Progress, None, Path]:
     raise AssertionError("a fetch ends with a path or a fault")
 
 
+def _keep(writer: Writer, resume: Resume, setup: Setup) -> bool:
+    """Write in segments that are kept, if the encoder can."""
+    if not writer.keep(resume):
+        return False
+    assert setup.plan is not None
+    resume.begin(setup.plan, str(setup.compute))
+    return True
+
+
 def _stream(
-    reader: Reader, writer: Writer, setup: Setup, total: int | None, tally: Tally
+    reader: Reader, writer: Writer, setup: Setup, total: int | None, tally: Tally, resume: Resume | None
 ) -> Generator[Progress, None, dict[str, float]]:
     """All frames from the reader through the network to the writer; gives the seconds each stage was at work."""
 
@@ -157,14 +180,23 @@ def _stream(
     speed = Speed()
     begun = time.monotonic()
     waited = 0.0
+    kept = resume.kept if resume is not None else 0
     with Ahead(_decoded(reader, setup), setup.queue_depth) as ahead, Behind(write, setup.queue_depth) as behind:
-        for frame, restored, verdict, events in _judged(ahead, setup):
+        for frame, restored, verdict, events in _judged(ahead, setup, kept):
+            if resume is not None and tally.frames < kept:
+                verdict, events = resume.noted(tally.frames)
+            elif resume is not None:
+                resume.note(tally.frames, verdict, events)
             handed_over = time.monotonic()
             behind.put((frame, restored))
             waited += time.monotonic() - handed_over
             tally.add(verdict, events)
+            if behind.done < kept:
+                yield Progress("resume", behind.done, total)
+                continue
             speed.reach(behind.done, time.monotonic())
-            yield _progress(behind.done, total, speed, events)
+            said = (*events, *resume.take_messages()) if resume is not None else events
+            yield _progress(behind.done, total, speed, said, resume.so_far if resume is not None else None)
         middle = time.monotonic() - begun - waited - ahead.waited_seconds
     return {"decode": ahead.busy_seconds, "restore": max(0.0, middle), "encode": behind.busy_seconds}
 
@@ -177,8 +209,12 @@ def _decoded(reader: Reader, setup: Setup) -> Iterator[SourceFrame]:
         yield frame
 
 
-def _judged(frames: Iterable[SourceFrame], setup: Setup) -> Iterator[Judged]:
-    """Every frame in order with what shall replace it, None where it passes as it was decoded."""
+def _judged(frames: Iterable[SourceFrame], setup: Setup, done: int) -> Iterator[Judged]:
+    """Every frame in order with what shall replace it, None where it passes as it was decoded.
+
+    Args:
+        done: frames at the beginning that an earlier run restored; theirs is None.
+    """
     if setup.loaded is None or setup.plan is None:
         for frame in frames:
             yield frame, None, None, ()
@@ -193,23 +229,22 @@ def _judged(frames: Iterable[SourceFrame], setup: Setup) -> Iterator[Judged]:
             frame.forget()
 
     with setup.crew or nullcontext():
-        for restored in restore_stream(setup.loaded.restorer, clips(), setup.plan, setup.compute, setup.crew):
+        for restored in restore_stream(setup.loaded.restorer, clips(), setup.plan, setup.compute, setup.crew, done):
             frame = waiting.popleft()
             assert frame.time == restored.time, "frames come back in order"
             untouched = restored.verdict.strength == 0
             yield frame, None if untouched else restored.frame, restored.verdict, restored.events
 
 
-def _progress(done: int, total: int | None, speed: Speed, events: tuple[str, ...]) -> Progress:
+def _progress(done: int, total: int | None, speed: Speed, events: tuple[str, ...], kept: Kept | None) -> Progress:
     if total is not None:
         total = max(total, done)  # the container's count was a promise
-    return Progress(
-        "deblur", done, total, rate=speed.rate, seconds_left=speed.seconds_left(done, total), messages=events
-    )
+    left = speed.seconds_left(done, total)
+    return Progress("deblur", done, total, rate=speed.rate, seconds_left=left, messages=events, kept=kept)
 
 
 def _report(
-    job: DeblurJob, setup: Setup, tally: Tally, writer: Writer, stages: dict[str, float], seconds: float
+    job: DeblurJob, setup: Setup, tally: Tally, writer: Writer, stages: dict[str, float], seconds: float, kept: int
 ) -> DeblurReport:
     loaded = setup.loaded
     return DeblurReport(
@@ -229,16 +264,10 @@ def _report(
         plan=str(setup.plan) if loaded else None,
         events=tuple(tally.events),
         seconds=seconds,
-        frames_per_second=tally.frames / seconds,
+        frames_per_second=(tally.frames - kept) / seconds,
         stage_seconds=stages,
-        bytes_before=_size(job.source),
-        bytes_after=_size(job.target),
+        bytes_before=contents_bytes(job.source),
+        bytes_after=contents_bytes(job.target),
         receipt=writer.receipt.as_dict(),
+        frames_resumed=kept,
     )
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder."""
-    if path.is_dir():
-        return sum(each.stat().st_size for each in path.iterdir() if each.is_file())
-    return path.stat().st_size

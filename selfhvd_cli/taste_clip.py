@@ -117,7 +117,7 @@ def taste_steps(
         restored = Path(folder) / "after.mkv"
         start, duration = Moment(part.start or Fraction(0)), None if part.duration is None else Moment(part.duration)
         report = None
-        for step in deblur_steps(replace(job, target=restored, start=start, duration=duration)):
+        for step in deblur_steps(replace(job, target=restored, start=start, duration=duration, resume=False)):
             report = step.report
             if report is None:
                 yield TasteProgress(step.phase, step.done, step.total, step.unit, step.messages)

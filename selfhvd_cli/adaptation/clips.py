@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import statistics
 import tempfile
@@ -21,8 +20,8 @@ from selfhvd_cli.restore.scene_cuts import number_scenes
 from selfhvd_cli.training.footage import Footage, Shot
 from selfhvd_cli.training.inspection import ENOUGH, EVEN, FLAT
 from selfhvd_cli.training.sharpness import SharpFrames, find_sharp_frames
+from selfhvd_cli.video.contents import contents_sha256
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import frame_paths, is_frames_folder
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
 
@@ -150,18 +149,6 @@ def contrast(sharp: SharpFrames) -> float:
     high = [sharp.scores[index] for index in above]
     low = [score for index, score in enumerate(sharp.scores) if index not in above]
     return statistics.fmean(low) / statistics.fmean(high) if high and low else 1.0
-
-
-def contents_sha256(path: Path) -> str:
-    """Hash of a file, or of a folder's frames and their names."""
-    digest = hashlib.sha256()
-    for part in frame_paths(path) if is_frames_folder(path) else [path]:
-        if part != path:
-            digest.update(part.name.encode())
-        with part.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _require_enough(materials: list[Material]) -> None:

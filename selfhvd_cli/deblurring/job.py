@@ -75,6 +75,9 @@ class DeblurJob:
     salvage: bool = False
     """Take a clip that is cut off, too: the part that is there."""
 
+    resume: bool = True
+    """Keep finished segments of a long clip, and go on from those of an interrupted run."""
+
 
 def default_target(source: Path) -> Path:
     """`clip.mp4` → `clip_deblurred.mp4` beside it, `frames/` → `frames_deblurred`.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from selfhvd_cli.deblurring.kept import Kept
 from selfhvd_cli.restore.guard import Verdict
 
 
@@ -66,10 +67,10 @@ class DeblurReport:
     """What went another way than planned: smaller tiles, another precision."""
 
     seconds: float
-    """Wall time of the whole run."""
+    """Wall time of the whole run, since it was last begun."""
 
     frames_per_second: float
-    """Frames by wall time."""
+    """Frames by wall time, without those of an interrupted run."""
 
     stage_seconds: Mapping[str, float]
     """Time each stage was at work; the stages overlap, and the largest limits the run."""
@@ -83,13 +84,16 @@ class DeblurReport:
     receipt: Mapping[str, list[dict[str, str]]]
     """What of the source is in the target: kept, changed, left_out and notes, each a list of what and reason."""
 
+    frames_resumed: int = 0
+    """Frames that an interrupted run had restored and kept."""
+
 
 @dataclass(frozen=True)
 class Progress:
     """Where a run is."""
 
     phase: str
-    """fetch (weights), prepare, deblur, finish or done."""
+    """fetch (weights), prepare, resume, deblur, finish or done."""
 
     done: int = 0
     """Frames encoded; bytes while fetching."""
@@ -108,6 +112,9 @@ class Progress:
 
     messages: tuple[str, ...] = ()
     """What a person should read now: the device, a retry in less memory."""
+
+    kept: Kept | None = None
+    """What another run would go on from if this one were cut off now."""
 
     report: DeblurReport | None = None
     """With `done`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from selfhvd_cli.deblurring.job import DeblurJob
+from selfhvd_cli.deblurring.kept import kept_by
 from selfhvd_cli.deblurring.report import DeblurPlan, Progress
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.device import Compute, choose_compute
@@ -16,7 +17,7 @@ from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
 from selfhvd_cli.restore.memory import available_memory
-from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
+from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits
 from selfhvd_cli.restore.precision import settle_precision
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
@@ -30,6 +31,9 @@ QUEUE_BYTES = 256 << 20
 
 DEEPEST_QUEUE = 8
 """Pictures that wait at most: enough to level out the bursts in which windows end."""
+
+CREW_ADVANCE = 11
+"""Frames by which the windows of a crew are longer than what a network that selects frames must see."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,14 @@ def fetch_weights(job: DeblurJob) -> Iterator[Progress | Path]:
             yield Progress("fetch", report.done, report.total, unit="bytes", messages=note)
 
 
-def set_up(job: DeblurJob, info: VideoInfo, compute: Compute, weights: Path | None) -> Setup:
+def set_up(
+    job: DeblurJob, info: VideoInfo, compute: Compute, weights: Path | None, earlier: Plan | None = None
+) -> Setup:
     """Load the network and fit windows and tiles to the clip's frames.
 
     Args:
         weights: file of the weights; None where the job's strength is 0.
+        earlier: windows and tiles of the run that this one continues; taken again where they still fit.
     """
     depth = max(2, min(DEEPEST_QUEUE, QUEUE_BYTES // (12 * info.width * info.height)))
     if weights is None:
@@ -88,7 +95,9 @@ def set_up(job: DeblurJob, info: VideoInfo, compute: Compute, weights: Path | No
     loaded = load_restorer(job.model, reference, weights, compute.device)
     if job.precision == "auto":
         compute = settle_precision(loaded, compute)
-    plan = _plan(job, info, compute, loaded)
+    plan = earlier
+    if plan is None or not fits(loaded.architecture, plan, info.height, info.width, compute):
+        plan = _plan(job, info, compute, loaded)
     return Setup(compute, depth, loaded, plan, _crew(job, loaded, weights, compute, plan))
 
 
@@ -118,6 +127,12 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     plan = _plan(job, info, compute, loaded)
     each = seconds_a_frame(loaded.restorer, loaded.architecture, plan, compute, info.height, info.width)
     memory = estimate_memory(loaded.architecture, plan, info.height, info.width, compute.dtype)
+    notes = []
+    if not loaded.sha256:
+        notes.append(f"weights {reference} are not in the store; the run would get them first")
+    kept = kept_by(job, path) if path is not None and loaded.sha256 and job.resume else None
+    if kept is not None:
+        notes.append(f"it would go on after the {kept.frames} frames kept of an interrupted run")
     return DeblurPlan(
         source=job.source,
         target=job.target,
@@ -128,13 +143,13 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
         device=str(compute),
         plan=str(plan),
         memory=memory + buffer_memory(plan, info.height, info.width),
-        seconds=None if frames is None else each * frames,
-        notes=() if loaded.sha256 else (f"weights {reference} are not in the store; the run would get them first",),
+        seconds=None if frames is None else each * max(0, frames - (kept.frames if kept else 0)),
+        notes=tuple(notes),
     )
 
 
 def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> Plan:
-    return choose_plan(
+    plan = choose_plan(
         loaded.architecture,
         info.height,
         info.width,
@@ -144,6 +159,10 @@ def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> 
         strength=job.strength,
         max_memory=_share_of_memory(job, compute),
     )
+    if len(job.devices) > 1 and job.window is None and loaded.architecture.selects_frames:
+        # A process of a crew sees the surroundings of a window anew each time: let it restore several frames there.
+        plan = replace(plan, window=plan.window + CREW_ADVANCE)
+    return plan
 
 
 def _share_of_memory(job: DeblurJob, compute: Compute) -> int | None:
@@ -157,6 +176,6 @@ def _share_of_memory(job: DeblurJob, compute: Compute) -> int | None:
 def _crew(job: DeblurJob, loaded: Loaded, weights: Path, compute: Compute, plan: Plan) -> Crew | None:
     if len(job.devices) < 2:
         return None
-    threads = max(1, torch.get_num_threads() // len(job.devices))
+    threads = torch.get_num_threads()
     computes = [replace(choose_compute(device, job.precision), dtype=compute.dtype) for device in job.devices]
     return Crew([Post(job.model, loaded.weights, weights, each, plan, threads) for each in computes])

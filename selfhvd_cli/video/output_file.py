@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfhvd_cli.durable import put_in_place
 from selfhvd_cli.errors import DiskFault, SelfHVDError, UsageFault
 
 DISK_ERRORS = {
@@ -39,6 +40,7 @@ class OutputFile:
         """
         self.target = Path(target)
         self.part = self.target.with_name(self.target.name + ".part")
+        self._claim: int | None = None
         if source is not None and _same(self.target, source):
             raise UsageFault(f"{target}: the output would replace its own input; give another name with -o.")
         if source is not None and _same(self.part, source):
@@ -53,10 +55,35 @@ class OutputFile:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise DiskFault(f"{target}: {DISK_ERRORS[errno.EROFS if _is_read_only(folder) else errno.EACCES]}.")
 
+    def claim(self, folder: bool = False) -> None:
+        """Make the `.part` (a file, or an empty folder) and keep other runs from it until it is gone.
+
+        Raises:
+            UsageFault: another process writes it.
+        """
+        while True:
+            if folder:
+                self.part.mkdir(exist_ok=True)
+            if os.name == "nt":
+                break  # there nobody can replace or remove what another has open
+            place = os.open(self.part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+            self._claim = place
+            if not _locked(place):
+                self._let_go()
+                raise UsageFault(f"{self.target}: another selfhvd is writing it; wait, or name another with -o.")
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(place), os.stat(self.part)):
+                    break
+            self._let_go()  # the other one ended in between, and took its .part away
+        if folder:
+            for each in self.part.iterdir():
+                each.unlink()
+
     def commit(self) -> None:
         """Put the finished `.part` in the target's place."""
         with self.disk_faults():
-            os.replace(self.part, self.target)
+            put_in_place(self.part, self.target)
+        self._let_go()
 
     def discard(self) -> None:
         """Remove the `.part`."""
@@ -65,6 +92,12 @@ class OutputFile:
         else:
             with contextlib.suppress(OSError):
                 self.part.unlink(missing_ok=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        place, self._claim = self._claim, None
+        if place is not None:
+            os.close(place)
 
     @contextlib.contextmanager
     def disk_faults(self) -> Iterator[None]:
@@ -77,6 +110,19 @@ class OutputFile:
             if fault.errno in DISK_ERRORS:
                 raise DiskFault(f"{self.target}: {DISK_ERRORS[fault.errno]}.") from fault
             raise
+
+
+def _locked(place: int) -> bool:
+    """Lock an open file; False while another process does. The kernel frees the lock of a process that dies."""
+    import fcntl
+
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a disk that knows no locks
+    return True
 
 
 def _is_read_only(folder: Path) -> bool:

@@ -20,8 +20,9 @@ from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video import graft
 from selfhvd_cli.video.container import COARSE_CLOCKS, plan_layout
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.folder_writer import FolderWriter
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import FolderWriter, is_frames_target
+from selfhvd_cli.video.frames_folder import is_frames_target
 from selfhvd_cli.video.info import VideoInfo, raise_if_out_of_memory
 from selfhvd_cli.video.muxing import Job, Opened, open_output
 from selfhvd_cli.video.output_file import OutputFile
@@ -109,6 +110,8 @@ class VideoWriter:
         self._last: SourceFrame | None = None
 
     def __enter__(self) -> VideoWriter:
+        with self._faults():
+            self.file.claim()
         try:
             with self._faults():
                 self._opened = open_output(self.job)
@@ -297,4 +300,3 @@ class VideoWriter:
         except (av.FFmpegError, OSError, ValueError) as fault:
             log.info("closing the abandoned output: %s", fault)
         self.file.discard()
-

@@ -12,9 +12,11 @@ import pytest
 from video_clips import draw
 
 from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.video import folder_writer
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frames_folder import frame_paths, is_frames_folder, is_frames_target
 from selfhvd_cli.video.info import probe
+from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.reader import Reader, open_reader
 from selfhvd_cli.video.writer import Writer, open_writer
 
@@ -162,3 +164,60 @@ def test_targets(tmp_path: Path) -> None:
     (tmp_path / "out" / "diary.txt").write_text("mine")
     with pytest.raises(UsageFault, match=r"diary.txt"):
         copy(tmp_path / "in", tmp_path / "out", overwrite=True)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_a_folder_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_step: bool) -> None:
+    pictures(tmp_path / "in", count=3)
+    pictures(tmp_path / "out", count=4)
+    if not in_one_step:
+        monkeypatch.setattr(folder_writer, "exchange", lambda one, other: False)
+    copy(tmp_path / "in", tmp_path / "out", overwrite=True)
+    assert files(tmp_path / "out").keys() == files(tmp_path / "in").keys()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_a_kill_between_two_renames_is_mended_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path / "in", count=3)
+    pictures(tmp_path / "out", count=4)
+    before = files(tmp_path / "out")
+    monkeypatch.setattr(folder_writer, "exchange", lambda one, other: False)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    real = folder_writer.os.replace
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputFile, "commit", killed)
+        patch.setattr(OutputFile, "discard", OutputFile._let_go)  # as the kernel does
+        patch.setattr(folder_writer.os, "replace", lambda one, two: real(one, two) if one.name == "out" else None)
+        with pytest.raises(Killed):
+            copy(tmp_path / "in", tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageFault, match="exists already"):
+        copy(tmp_path / "in", tmp_path / "out")
+    assert files(tmp_path / "out") == before
+    copy(tmp_path / "in", tmp_path / "out", overwrite=True)
+    assert files(tmp_path / "out").keys() == files(tmp_path / "in").keys()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_two_runs_do_not_write_one_folder(tmp_path: Path) -> None:
+    pictures(tmp_path / "in", count=3)
+    with open_reader(tmp_path / "in") as reader, open_writer(tmp_path / "out", reader.info) as writer:
+        frames = iter(reader)
+        writer.write(next(frames))
+        with pytest.raises(UsageFault, match="another selfhvd is writing it"):
+            copy(tmp_path / "in", tmp_path / "out")
+        for frame in frames:
+            writer.write(frame)
+    assert len(files(tmp_path / "out")) == 3
