@@ -19,6 +19,7 @@ _HOMES: dict[str, str] = {
     "score": "score_video",
     "compare": "compare_videos",
     "still": "export_stills",
+    "jobs": "list_jobs",
     "report": "report_result",
     "taste": "taste_clip",
     "pretrain": "pretrain_network",

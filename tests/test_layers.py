@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adaptation", "comparing"),
     (
         "deblur_video",
+        "list_jobs",
         "diagnose_machine",
         "synth_pairs",
         "inspect_clip",
@@ -27,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "export_stills",
         "bench_machine",
     ),
-    ("pretrain_network", "compare_videos", "adapt_network"),
+    ("deblur_clips", "pretrain_network", "compare_videos", "adapt_network"),
     ("report_result", "taste_clip"),
     ("cli",),
     ("__main__",),

@@ -20,6 +20,7 @@ COMMANDS: dict[str, CommandRow] = {
     "synth": CommandRow("synth:synth", "Make blurry/sharp training pairs from sharp pictures."),
     "pretrain": CommandRow("pretrain:pretrain", "Train a base network on such pairs."),
     "weights": CommandRow("weights:weights", "List, fetch and check the networks' weights."),
+    "jobs": CommandRow("jobs:jobs", "List and clear what interrupted runs keep, to go on from."),
     "bench": CommandRow("bench:bench", "Measure the networks' speed and memory on this machine."),
     "doctor": CommandRow("doctor:doctor", "Report versions, devices, encoders and conflicts, ready to paste."),
     "completion": CommandRow("completion:completion", "Print what a shell needs to complete commands."),

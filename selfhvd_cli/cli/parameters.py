@@ -1,4 +1,4 @@
-"""Kinds of option values: a moment, a size in memory, a number or `auto`."""
+"""Kinds of option values: a moment, a size in memory, an age, a number or `auto`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ class MemoryType(click.ParamType):
         if match is None or float(match[1]) == 0:
             self.fail(f'"{value}" is no size; write 6G or 500M.', parameter, context)
         return int(float(match[1]) * _UNITS[match[2]])
+
+
+class AgeType(click.ParamType):
+    """`30d`, `12h`, `45m` → seconds; a bare number is days."""
+
+    name = "age"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhd]?)", value.strip().lower())
+        if match is None:
+            self.fail(f'"{value}" is no age; write 30d, 12h or 45m.', parameter, context)
+        return float(match[1]) * {"": 86400, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 class AutoNumber(click.ParamType):
