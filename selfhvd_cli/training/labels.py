@@ -50,7 +50,9 @@ class RestoredLabels:
         window = min(WINDOW, len(shot))
         first = min(max(frame - window // 2, 0), len(shot) - window)
         tile = None if max(shot.size) <= WHOLE else TILE
-        plan = Plan(window, tile=tile, tile_overlap=0 if tile is None else self.row.tile_overlap)
+        # All frames at once: one of a network that remembers frames sees half an overlap to either side.
+        overlap = 0 if tile is None else self.row.tile_overlap
+        plan = Plan(2 * window, 2 * (window - 1), tile=tile, tile_overlap=overlap)
         engine = Engine(self.restorer, plan, self.compute)
         frames = [pack(shot.picture(first + i)) for i in range(window)]
         return engine.restore(frames, slice(frame - first, frame - first + 1))[0].clamp(0, 1)

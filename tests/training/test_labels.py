@@ -14,6 +14,8 @@ from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.batches import Batches
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.labels import RestoredLabels
+from selfhvd_cli.weights.load import load_state_dict
+from selfhvd_cli.weights.store import resolve
 
 COMPUTE = Compute(torch.device("cpu"), torch.float32, "test")
 
@@ -44,6 +46,19 @@ def test_a_sharp_frame_is_restored_once_and_cut_where_asked() -> None:
         wanted = (frames[frame, :, top : top + 64, left : left + 64] + 0.1).clamp(0, 1)
         assert (found - wanted).abs().max() < 0.01
     assert network.calls == 2
+
+
+def test_a_label_is_restored_with_the_help_of_the_frames_around_it() -> None:
+    frames, _ = shaken_frames()
+    shot = make_shot(frames)
+    row = ARCHITECTURES["lite"]
+    restorer = row.restorer().eval()
+    restorer.network.load_state_dict(load_state_dict(resolve("lite")))
+    found = RestoredLabels(restorer, row, COMPUTE).crop(shot, 12, 0, 0, 64)
+    with torch.no_grad():
+        wanted = restorer(frames[6:19].unsqueeze(0), slice(6, 7))[0, 0, :, :64, :64].clamp(0, 1)
+    assert (found - wanted).abs().max() < 0.01
+    assert (frames[12, :, :64, :64] - wanted).abs().max() > 0.03
 
 
 def test_batches_teach_with_restored_labels() -> None:
