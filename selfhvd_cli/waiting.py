@@ -14,7 +14,7 @@ def wait_asleep() -> None:
     By default they spin for milliseconds, ready for the next operation. Where decoder, encoder or another program
     wants the core, that is the time the others would have needed: on two cores that other programs used as well, a
     window of lite took 2 to 33 s so and 1 to 5 s asleep; on two idle ones 1.09 s and 1.00 s. The processes this
-    one starts inherit it. It changes the whole process, so the command does it and the library does not.
+    one starts inherit it.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

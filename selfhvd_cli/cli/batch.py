@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,22 @@ class Pair:
     makes_folder: bool = False
     """Whether the target's folder may be made: the user asked for a folder, not for a file in one."""
 
+    def make_folder(self) -> list[Path]:
+        """Make the target's folder if need be; gives the folders that were made, the innermost first.
+
+        Raises:
+            DiskFault: it cannot be made.
+        """
+        if not self.makes_folder:
+            return []
+        made = [each for each in (self.target.parent, *self.target.parent.parents) if not each.exists()]
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            reason = fault.strerror or fault
+            raise DiskFault(f"{self.target.parent}: cannot be made ({reason}); give another -o.") from fault
+        return made
+
     @contextmanager
     def folder(self) -> Iterator[None]:
         """The target's folder, made if need be; taken away again where the run fails and nothing else is in it.
@@ -41,21 +57,19 @@ class Pair:
         Raises:
             DiskFault: it cannot be made.
         """
-        made: list[Path] = []
-        if self.makes_folder:
-            made = [each for each in (self.target.parent, *self.target.parent.parents) if not each.exists()]
-            try:
-                self.target.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as fault:
-                reason = fault.strerror or fault
-                raise DiskFault(f"{self.target.parent}: cannot be made ({reason}); give another -o.") from fault
+        made = self.make_folder()
         try:
             yield
         except BaseException:
-            for each in made:
-                with suppress(OSError):
-                    each.rmdir()
+            remove_empty(made)
             raise
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Take folders away again that were made for results and hold none."""
+    for each in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):
+            each.rmdir()
 
 
 @dataclass(frozen=True)

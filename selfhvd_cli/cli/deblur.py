@@ -47,7 +47,7 @@ def _device_list(context: click.Context, parameter: click.Parameter, value: str 
         "--devices",
         callback=_device_list,
         metavar="cuda:0,cuda:1",
-        help="Share each clip between these; the result is the same.",
+        help="Share the clips between these, or a single clip; the result is the same.",
     ),
     size_options,
     span_options,

@@ -1,23 +1,26 @@
-"""Runs deblur jobs one after another, shows each, and sums up; a job that fails does not keep the others from it."""
+"""Runs deblur jobs, in turn or side by side, shows each, and sums up; one that fails does not stop the others."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from selfhvd_cli.cli.batch import Batch
+from selfhvd_cli.cli.batch import Batch, Pair, remove_empty
 from selfhvd_cli.cli.console import Console
 from selfhvd_cli.cli.deblur_words import plan_in_words, report_in_words
 from selfhvd_cli.cli.ending import as_fault
-from selfhvd_cli.cli.progress import State, progress_display
+from selfhvd_cli.cli.progress import ProgressDisplay, State, progress_display, progress_displays
+from selfhvd_cli.deblur_clips import deblur_clips
 from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import DeblurJob
-from selfhvd_cli.deblurring.report import DeblurReport
+from selfhvd_cli.deblurring.report import DeblurReport, Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
-from selfhvd_cli.errors import INTERRUPTED, NAMES, BatchFault, SelfHVDError
+from selfhvd_cli.errors import INTERRUPTED, NAMES, BatchFault, DiskFault, SelfHVDError
+
+MakePage = Callable[[DeblurJob, DeblurReport], None]
 
 
 def show_plans(console: Console, jobs: Sequence[DeblurJob]) -> None:
@@ -40,9 +43,9 @@ def run_all(
     console: Console,
     batch: Batch,
     jobs: Sequence[DeblurJob],
-    make_page: Callable[[DeblurJob, DeblurReport], None] | None = None,
+    make_page: MakePage | None = None,
 ) -> None:
-    """Run the jobs of a batch in its order.
+    """Run the jobs of a batch: in its order, or side by side where there are several devices.
 
     Args:
         make_page: called after each job that is done, for `--report`.
@@ -52,19 +55,10 @@ def run_all(
         BatchFault: one of several failed.
     """
     outcome = _Outcome(console, batch.skipped)
+    devices = jobs[0].devices if jobs else ()
+    run = _run_together if 1 < len(devices) <= len(jobs) else _run_in_turn
     try:
-        for number, (pair, job) in enumerate(zip(batch.pairs, jobs, strict=True), 1):
-            try:
-                with pair.folder():
-                    outcome.done.append(_run(console, job, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""))
-                if make_page is not None:
-                    make_page(job, outcome.done[-1])
-            except Exception as fault:
-                outcome.fail(job.source, fault)
-                if len(jobs) == 1:
-                    raise
-                if console.verbosity >= 2:
-                    console.detail(traceback.format_exc())
+        run(console, batch.pairs, jobs, outcome, make_page)
     except KeyboardInterrupt:
         among = f" after {len(outcome.done)} of {len(jobs)} clips" if len(jobs) > 1 else ""
         outcome.code = INTERRUPTED
@@ -74,6 +68,22 @@ def run_all(
     if outcome.failed:
         names = ", ".join(each["source"] for each in outcome.failed)
         raise BatchFault(f"{len(outcome.failed)} of {len(jobs)} clips failed ({names}); the others are done.")
+
+
+def _run_in_turn(
+    console: Console, pairs: Sequence[Pair], jobs: Sequence[DeblurJob], outcome: _Outcome, make_page: MakePage | None
+) -> None:
+    """One clip after the other; each is cut between its devices, if it has several."""
+    for number, (pair, job) in enumerate(zip(pairs, jobs, strict=True), 1):
+        try:
+            with pair.folder():
+                outcome.done.append(_run(console, job, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""))
+            if make_page is not None:
+                make_page(job, outcome.done[-1])
+        except Exception as fault:
+            outcome.fail(job.source, fault, traceback.format_exc())
+            if len(jobs) == 1:
+                raise
 
 
 def _run(console: Console, job: DeblurJob, prefix: str) -> DeblurReport:
@@ -87,11 +97,66 @@ def _run(console: Console, job: DeblurJob, prefix: str) -> DeblurReport:
                 console.say(message)
             report = step.report
             if report is None:
-                display.show(State(step.phase, step.done, step.total, step.rate, step.seconds_left, step.unit))
+                display.show(_state(step))
     assert report is not None
     for line in report_in_words(report):
         console.say(line)
     return report
+
+
+def _state(step: Progress) -> State:
+    return State(step.phase, step.done, step.total, step.rate, step.seconds_left, step.unit)
+
+
+def _run_together(
+    console: Console, pairs: Sequence[Pair], jobs: Sequence[DeblurJob], outcome: _Outcome, make_page: MakePage | None
+) -> None:
+    """A clip on each device at the same time; pages are made when all clips are done."""
+    names = [f"[{number}/{len(jobs)}] {job.source.name}" for number, job in enumerate(jobs, 1)]
+    made: list[Path] = []
+    startable = []
+    for number, pair in enumerate(pairs):
+        try:
+            made += pair.make_folder()
+            startable.append(number)
+        except DiskFault as fault:
+            outcome.fail(pair.source, fault)
+    finished: dict[int, DeblurReport] = {}
+    try:
+        with (
+            closing(deblur_clips([jobs[number] for number in startable], jobs[0].devices)) as steps,
+            progress_displays(console) as add,
+        ):
+            shown: dict[int, tuple[ExitStack, ProgressDisplay]] = {}
+            for step in steps:
+                number = startable[step.number]
+                if step.fault is not None:
+                    outcome.fail(jobs[number].source, step.fault, step.trace)
+                if number not in shown:
+                    stack = ExitStack()
+                    shown[number] = stack, stack.enter_context(add(names[number]))
+                if step.ends:
+                    shown[number][0].close()
+                if step.progress is None:
+                    continue
+                if not step.ends:
+                    shown[number][1].show(_state(step.progress))
+                lines = step.progress.messages
+                if step.progress.report is not None:
+                    finished[number] = step.progress.report
+                    lines = (*lines, *report_in_words(step.progress.report))
+                for line in lines:
+                    console.say(f"{names[number]}: {line}")
+    finally:
+        outcome.done += [report for _, report in sorted(finished.items())]
+        remove_empty(made)
+    if make_page is None:
+        return
+    for number, report in sorted(finished.items()):
+        try:
+            make_page(jobs[number], report)
+        except Exception as fault:
+            outcome.fail(jobs[number].source, fault, traceback.format_exc())
 
 
 class _Outcome:
@@ -104,12 +169,14 @@ class _Outcome:
         self.failed: list[dict[str, Any]] = []
         self.code = 0
 
-    def fail(self, source: Path, fault: Exception) -> None:
+    def fail(self, source: Path, fault: Exception, trace: str = "") -> None:
         known = as_fault(fault)
         self.code = known.exit_code if known else SelfHVDError.exit_code
         message = known.format_message() if known else f"{type(fault).__name__}: {fault}"
         entry = {"source": str(source), "code": self.code, "name": NAMES[self.code], "message": message}
         self.failed.append(entry)
+        if self.console.verbosity >= 2 and trace:
+            self.console.detail(trace)
 
     def tell(self) -> None:
         if len(self.done) + len(self.failed) > 1:

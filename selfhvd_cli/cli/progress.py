@@ -6,10 +6,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from selfhvd_cli.cli.console import Console
@@ -83,16 +84,23 @@ class ProgressDisplay(Protocol):
 @contextmanager
 def progress_display(console: Console, title: str) -> Iterator[ProgressDisplay]:
     """The display that `--progress` asks for; leaving it leaves the terminal clean."""
+    with progress_displays(console) as add, add(title) as display:
+        yield display
+
+
+@contextmanager
+def progress_displays(console: Console) -> Iterator[Callable[[str], AbstractContextManager[ProgressDisplay]]]:
+    """What adds one display after the other, for several pieces of work at the same time."""
     style = console.progress_style
     if style == "rich":
         with _rich_bars(console) as bars:
-            yield _Bar(bars, title)
+            yield partial(_bar, bars)
     elif style == "plain":
-        yield _PlainLines(console, title)
+        yield lambda title: nullcontext(_PlainLines(console, title))
     elif style == "json":
-        yield _JsonLines(title)
+        yield lambda title: nullcontext(_JsonLines(title))
     else:
-        yield _Silence()
+        yield lambda title: nullcontext(_Silence())
 
 
 def clock(seconds_left: float | None) -> str:
@@ -137,10 +145,17 @@ def _rich_bars(console: Console) -> Bars:
     )
 
 
+@contextmanager
+def _bar(bars: Bars, title: str) -> Iterator[ProgressDisplay]:
+    task = bars.add_task(title, total=None, phase="", state="")
+    yield _Bar(bars, task)
+    bars.remove_task(task)
+
+
 class _Bar:
-    def __init__(self, bars: Bars, title: str) -> None:
+    def __init__(self, bars: Bars, task: TaskID) -> None:
         self._bars = bars
-        self._task: TaskID = bars.add_task(title, total=None, phase="", state="")
+        self._task = task
 
     def show(self, state: State) -> None:
         self._bars.update(self._task, completed=state.done, total=state.total, phase=state.phase, state=str(state))

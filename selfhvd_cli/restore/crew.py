@@ -19,9 +19,11 @@ from torch.multiprocessing import get_context
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import SelfHVDError
+from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.load import load_restorer
 from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.waiting import wait_asleep
 
 Place = TypeVar("Place")
 
@@ -49,7 +51,7 @@ class Post:
     """Windows and tiles; the same for the whole crew, or the results would differ."""
 
     threads: int
-    """Of the process, on a CPU."""
+    """Of the process; the same for the whole crew as for one process alone, or the last bits would differ."""
 
 
 class Crew:
@@ -68,6 +70,7 @@ class Crew:
         return f"{len(self._posts)} processes on {', '.join(str(post.compute.device) for post in self._posts)}"
 
     def __enter__(self) -> Crew:
+        wait_asleep()
         context = get_context("spawn")
         for post in self._posts:
             ours, theirs = context.Pipe()
@@ -133,6 +136,7 @@ def _serve(connection: Connection, post: Post) -> None:
     """The life of a process: restore what comes until nobody asks any more."""
     # Ctrl-C reaches every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_large_blocks()
     torch.set_num_threads(post.threads)
     engine: Engine | None = None
     with suppress(EOFError, ConnectionError):  # the first process ended

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from selfhvd_cli.cli.batch import Pair, plan_batch, without_existing
+from selfhvd_cli.cli.batch import Pair, plan_batch, remove_empty, without_existing
 from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
 
 
@@ -108,6 +108,17 @@ def test_a_folder_made_for_a_run_that_fails_is_taken_away_again(tmp_path: Path) 
         run()
     assert list(tmp_path.iterdir()) == [tmp_path / "kept"]
     assert not list((tmp_path / "kept").iterdir())
+
+
+def test_folders_that_came_to_hold_nothing_are_taken_away(tmp_path: Path) -> None:
+    pairs = [Pair(Path(name), tmp_path / f"new/{name}/out.mp4", makes_folder=True) for name in ("one", "two")]
+    made = [folder for pair in pairs for folder in pair.make_folder()]
+    touch(pairs[1].target)
+    remove_empty(made)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["two"]
+    pairs[1].target.unlink()
+    remove_empty(made)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_a_fault_of_the_disk(tmp_path: Path) -> None:
