@@ -49,7 +49,7 @@ def test_a_sharp_frame_is_restored_once_and_cut_where_asked() -> None:
 
 
 def test_a_label_is_restored_with_the_help_of_the_frames_around_it() -> None:
-    frames, _ = shaken_frames()
+    frames, _ = shaken_frames(count=28)
     shot = make_shot(frames)
     row = ARCHITECTURES["lite"]
     restorer = row.restorer().eval()
