@@ -25,7 +25,9 @@ from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.throughput import moving_picture
 from selfhvd_cli.restore.windows import restore_stream
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.save import save_state_dict
+from selfhvd_cli.weights.store import find
 
 PLAN = Plan(window=4, overlap=2, guard=False, scene_cut=False)
 
@@ -54,6 +56,27 @@ def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
     assert [each.time for each in together] == [each.time for each in alone] == [clip.times[0] for clip in clips]
     assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
     assert not torch.equal(alone[5].frame, frames[5]), "the network changes the frames"
+
+
+def test_the_embedded_network_gives_the_same_bits_in_two_processes() -> None:
+    """The tails of what each thread computes are rounded otherwise, so each process has as many as one alone."""
+    path = find(parse_reference("lite"))
+    assert path is not None
+    grain = torch.rand(9, 3, 72, 104, generator=torch.Generator().manual_seed(1))
+    frames = (moving_picture(9, 72, 104) + 0.1 * grain).clamp(0, 1)
+    clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
+    compute, before = choose_compute("cpu"), torch.get_num_threads()
+    plan = Plan(window=5, overlap=2, scene_cut=False)
+    restorer = load_restorer("lite", "lite", path, compute.device).restorer
+    try:
+        torch.set_num_threads(2)
+        alone = list(restore_stream(restorer, clips, plan, compute))
+        with Crew([Post("lite", "lite", path, compute, plan, 2)] * 2) as crew:
+            together = list(restore_stream(restorer, clips, plan, compute, crew))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
+    assert any(each.verdict.strength > 0 for each in alone)
 
 
 def test_a_crew_that_is_left_early_ends(weights: Path) -> None:
