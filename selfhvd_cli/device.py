@@ -42,8 +42,8 @@ class Compute:
 def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
     """Resolve `--device` and `--precision`.
 
-    `auto` takes CUDA, then MPS, then the CPU; its precision is fp16 on CUDA and MPS, bf16 on a CPU with native
-    bfloat16 instructions, fp32 elsewhere.
+    `auto` takes CUDA, if it works, then MPS, then the CPU; its precision is fp16 on CUDA and MPS, bf16 on a CPU with
+    native bfloat16 instructions, fp32 elsewhere.
 
     Raises:
         EnvironmentFault: the named device is not on this machine.
@@ -63,11 +63,16 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
 
 def _choose_device(name: str) -> tuple[torch.device, str]:
     if name == "auto":
+        why = "no GPU found"
         if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device()), torch.cuda.get_device_name()
+            cuda = torch.device("cuda", torch.cuda.current_device())
+            refusal = _refusal(cuda)
+            if refusal is None:
+                return cuda, torch.cuda.get_device_name(cuda)
+            why = f"the GPU does not work: {refusal}"
         if torch.backends.mps.is_available():
             return torch.device("mps"), "Apple GPU"
-        return torch.device("cpu"), f"no GPU found, {torch.get_num_threads()} threads"
+        return torch.device("cpu"), f"{why}, {torch.get_num_threads()} threads"
     try:
         chosen = torch.device(name)
     except RuntimeError:
@@ -79,12 +84,24 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
             raise EnvironmentFault(
                 f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0."
             )
+        if (refusal := _refusal(chosen)) is not None:
+            raise EnvironmentFault(f"--device {name}: it does not work ({refusal}); use --device cpu.")
         return chosen, torch.cuda.get_device_name(chosen)
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
     if chosen.type not in ("cpu", "mps"):
         raise UsageFault(f"--device {name}: not supported; use auto, cuda, cuda:N, mps or cpu.")
     return chosen, "as asked"
+
+
+def _refusal(cuda: torch.device) -> str | None:
+    """Why a GPU that is there cannot compute; None if it can. This torch may have no code for it, or another program
+    may hold all of it."""
+    try:
+        works = float((torch.ones(2, device=cuda) * 3).sum()) == 6.0
+    except RuntimeError as fault:
+        return str(fault).strip().splitlines()[0]
+    return None if works else "it adds wrongly"
 
 
 def _no_cuda_message(name: str) -> str:

@@ -1,0 +1,48 @@
+"""The device of a run: one that is there and works, or a word about why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from selfhvd_cli.device import choose_compute
+from selfhvd_cli.errors import EnvironmentFault, UsageFault
+
+
+@pytest.fixture
+def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that torch finds and has no code for."""
+
+    def refuse(*size: int, device: torch.device) -> torch.Tensor:
+        raise RuntimeError(
+            "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors…"
+        )
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch, "ones", refuse)
+
+
+@pytest.mark.usefixtures("broken_gpu")
+def test_a_gpu_that_does_not_work_is_left_for_the_cpu() -> None:
+    chosen = choose_compute("auto")
+    assert chosen.device.type in ("cpu", "mps")
+    assert "no kernel image" in chosen.reason or chosen.device.type == "mps"
+
+
+@pytest.mark.usefixtures("broken_gpu")
+def test_a_gpu_that_was_asked_for_and_does_not_work_ends_the_run() -> None:
+    with pytest.raises(EnvironmentFault, match=r"cuda:0: it does not work \(CUDA error: no kernel image.*cpu"):
+        choose_compute("cuda:0")
+
+
+@pytest.mark.parametrize("name", ["gpu", "tpu:0", "meta"])
+def test_what_is_no_device_is_refused(name: str) -> None:
+    with pytest.raises(UsageFault, match=name):
+        choose_compute(name)
+
+
+def test_half_precision_needs_a_gpu() -> None:
+    with pytest.raises(UsageFault, match="fp16"):
+        choose_compute("cpu", "fp16")
