@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from selfhvd_cli.adaptation.record import Log, rounded, save_weights
 from selfhvd_cli.device import Compute, Precision
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import Moment, as_moment
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.training.checkpoint import save_checkpoint
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.processes import Processes
@@ -92,14 +93,7 @@ def adapt(
         overwrite=overwrite,
         offline=offline,
     )
-    report = None
-    with closing(adapt_steps(job)) as steps:
-        for step in steps:
-            report = step.report
-            if on_progress is not None:
-                on_progress(step)
-    assert report is not None
-    return report
+    return run_through(adapt_steps(job), lambda step: step.report, on_progress)
 
 
 def default_weights(clips: Sequence[Path], model: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +24,7 @@ from selfhvd_cli.quality.plots import Series, plot_bytes, plot_each_score
 from selfhvd_cli.quality.report import ScoreReport
 from selfhvd_cli.quality.sheet import telling_frames
 from selfhvd_cli.score_video import score_steps
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.comparison import MUXERS, ComparisonWriter
 from selfhvd_cli.video.output_file import OutputFile
 
@@ -82,14 +83,7 @@ def compare(
         offline=offline,
         seed=seed,
     )
-    made = None
-    with closing(compare_steps(job)) as steps:
-        for step in steps:
-            made = step.comparison
-            if on_progress is not None:
-                on_progress(step)
-    assert made is not None
-    return made
+    return run_through(compare_steps(job), lambda step: step.comparison, on_progress)
 
 
 def compare_steps(job: CompareJob) -> Generator[CompareProgress, None, None]:

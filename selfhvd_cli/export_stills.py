@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ from selfhvd_cli.ops.orientation import upright
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.quality.exif import exif_bytes
 from selfhvd_cli.quality.panels import as_codes
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.reader import open_reader
 
 FORMATS = {"jpg": "jpeg", "png": "png"}
@@ -100,14 +100,7 @@ def still(
         duration=as_moment(duration),
         overwrite=overwrite,
     )
-    found = None
-    with closing(still_steps(job)) as steps:
-        for step in steps:
-            found = step.stills
-            if on_progress is not None:
-                on_progress(step)
-    assert found is not None
-    return found
+    return run_through(still_steps(job), lambda step: step.stills, on_progress)
 
 
 def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +18,7 @@ from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.quality.blur_effect import blur_effect
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.training.inspection import Inspection, judge
 from selfhvd_cli.training.sharpness import SEGMENT, find_sharp_frames
 from selfhvd_cli.video.reader import open_reader
@@ -59,14 +59,11 @@ def inspect(
         InputFault: the clip cannot be read.
         UsageFault: the segment or a time makes no sense.
     """
-    found = None
-    with closing(inspect_steps(Path(source), segment, as_moment(start), as_moment(duration), estimate)) as steps:
-        for step in steps:
-            found = step.inspection
-            if on_progress is not None:
-                on_progress(step)
-    assert found is not None
-    return found
+    return run_through(
+        inspect_steps(Path(source), segment, as_moment(start), as_moment(duration), estimate),
+        lambda step: step.inspection,
+        on_progress,
+    )
 
 
 def inspect_steps(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from selfhvd_cli.compare_videos import compare_steps
 from selfhvd_cli.comparing.job import CompareJob, CompareProgress, Comparison
 from selfhvd_cli.deblurring.report import DeblurReport
 from selfhvd_cli.moments import Moment, as_moment
+from selfhvd_cli.steps import run_through
 
 LABELS = ("before", "after")
 
@@ -36,15 +36,12 @@ def report(
     Raises:
         SelfHVDError: as `compare`.
     """
-    made = None
     begin, length = as_moment(start), as_moment(duration)
-    with closing(report_steps(done, Path(target), begin, length, details or {}, overwrite, offline)) as steps:
-        for step in steps:
-            made = step.comparison
-            if on_progress is not None:
-                on_progress(step)
-    assert made is not None
-    return made
+    return run_through(
+        report_steps(done, Path(target), begin, length, details or {}, overwrite, offline),
+        lambda step: step.comparison,
+        on_progress,
+    )
 
 
 def report_steps(

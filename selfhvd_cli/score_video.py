@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from selfhvd_cli.quality.metrics import Metric, parse_names
 from selfhvd_cli.quality.pairs import Unlike, check_sizes, paired_frames
 from selfhvd_cli.quality.report import MetricScore, ScoreReport, VideoScore, compared, summarise
 from selfhvd_cli.quality.vmaf import vmaf
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
@@ -83,14 +83,7 @@ def score(
         offline=offline,
         seed=seed,
     )
-    report = None
-    with closing(score_steps(job)) as steps:
-        for step in steps:
-            report = step.report
-            if on_progress is not None:
-                on_progress(step)
-    assert report is not None
-    return report
+    return run_through(score_steps(job), lambda step: step.report, on_progress)
 
 
 def score_steps(job: ScoreJob) -> Generator[ScoreProgress, None, None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,7 @@ from selfhvd_cli.deblurring.span import Span, expected_frames, span_of
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.reader import open_reader
 
@@ -94,14 +94,11 @@ def taste(
     """
     path = Path(source)
     job = DeblurJob(path, default_target(path), start=as_moment(start), duration=as_moment(duration), **settings)
-    made = None
-    with closing(taste_steps(job, None if target is None else Path(target), seconds, layout)) as steps:
-        for step in steps:
-            made = step.taste
-            if on_progress is not None:
-                on_progress(step)
-    assert made is not None
-    return made
+    return run_through(
+        taste_steps(job, None if target is None else Path(target), seconds, layout),
+        lambda step: step.taste,
+        on_progress,
+    )
 
 
 def taste_steps(

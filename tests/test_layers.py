@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("clip", "device", "durable", "heap", "moments", "pipeline", "waiting"),
+    ("clip", "device", "durable", "heap", "moments", "pipeline", "steps", "waiting"),
     ("ops", "weights.spec"),
     ("video", "weights"),
     ("nets",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from selfhvd_cli.cli.options import (
     seed_option,
     span_options,
 )
-from selfhvd_cli.cli.progress import Pace, progress_display
+from selfhvd_cli.cli.progress import paced_display
+from selfhvd_cli.steps import run_through
 
 
 @click.command(cls=Command)
@@ -50,13 +50,10 @@ def compare(console: Console, **given: Any) -> None:
     from selfhvd_cli.quality.metrics import parse_names
 
     job = CompareJob(**{**given, "labels": given["labels"] or None, "metrics": parse_names(given["metrics"])})
-    made = None
-    pace = Pace()
-    with progress_display(console, "compare") as display, closing(compare_steps(job)) as steps:
-        for step in steps:
-            display.show(pace.state(step.phase, step.done, step.total))
-            made = step.comparison
-    assert made is not None
+    with paced_display(console, "compare") as show:
+        made = run_through(
+            compare_steps(job), lambda step: step.comparison, lambda step: show(step.phase, step.done, step.total)
+        )
     for note in made.notes:
         console.say(note, "dim")
     console.say(f"{made.target}: {made.frames} frames compared", "bold")

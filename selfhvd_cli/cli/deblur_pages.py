@@ -9,7 +9,7 @@ from pathlib import Path
 
 from selfhvd_cli.cli.batch import Batch
 from selfhvd_cli.cli.console import Console
-from selfhvd_cli.cli.progress import Pace, progress_display
+from selfhvd_cli.cli.progress import paced_display
 from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.deblurring.report import DeblurReport
 from selfhvd_cli.errors import DiskFault, UsageFault
@@ -48,10 +48,9 @@ def page_maker(
                 raise DiskFault(f"{page.parent}: cannot be made ({fault.strerror}).") from fault
         command = {"Command": [shlex.join(["selfhvd", "deblur", *words])]}
         steps = report_steps(done, page, job.start, job.duration, command, overwrite, job.offline)
-        pace = Pace()
-        with progress_display(console, page.name) as display, closing(steps):
+        with paced_display(console, page.name) as show, closing(steps):
             for step in steps:
-                display.show(pace.state(step.phase, step.done, step.total))
+                show(step.phase, step.done, step.total)
         console.say(f"{page}: before and after, plots, scores, settings and receipt; open it in a browser")
 
     return make

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +12,9 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, option, output_options, span_options
-from selfhvd_cli.cli.progress import Pace, length, progress_display, size
+from selfhvd_cli.cli.progress import length, paced_display, size
 from selfhvd_cli.moments import Moment
+from selfhvd_cli.steps import run_through
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,14 +56,9 @@ def inspect(
     from selfhvd_cli.inspect_clip import inspect_steps
     from selfhvd_cli.quality.plots import save_plot
 
-    found = None
-    pace = Pace()
-    inspection = closing(inspect_steps(clip, segment, start, duration, estimate))
-    with progress_display(console, clip.name) as display, inspection as steps:
-        for step in steps:
-            display.show(pace.state("inspect", step.done, step.total))
-            found = step.inspection
-    assert found is not None
+    steps = inspect_steps(clip, segment, start, duration, estimate)
+    with paced_display(console, clip.name) as show:
+        found = run_through(steps, lambda step: step.inspection, lambda step: show("inspect", step.done, step.total))
     if plot is not None:
         save_plot(_plot_of(found), plot)
     _say(console, found)

@@ -89,6 +89,14 @@ def progress_display(console: Console, title: str) -> Iterator[ProgressDisplay]:
 
 
 @contextmanager
+def paced_display(console: Console, title: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """The same for work that only counts: to be called with the phase, what is done and what there is in all."""
+    pace = Pace()
+    with progress_display(console, title) as display:
+        yield lambda phase, done, total: display.show(pace.state(phase, done, total))
+
+
+@contextmanager
 def progress_displays(console: Console) -> Iterator[Callable[[str], AbstractContextManager[ProgressDisplay]]]:
     """What adds one display after the other, for several pieces of work at the same time."""
     style = console.progress_style

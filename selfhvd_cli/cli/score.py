@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ from selfhvd_cli.cli.options import (
     seed_option,
     span_options,
 )
-from selfhvd_cli.cli.progress import Pace, progress_display
+from selfhvd_cli.cli.progress import paced_display
 from selfhvd_cli.errors import DiskFault
+from selfhvd_cli.steps import run_through
 
 if TYPE_CHECKING:
     from selfhvd_cli.quality.report import ScoreReport
@@ -84,14 +84,10 @@ def _score(console: Console, videos: tuple[Path, ...], metrics: str | None, **gi
     from selfhvd_cli.score_video import score_steps
 
     job = ScoreJob(videos=videos, metrics=parse_names(metrics), **given)
-    report = None
-    pace = Pace()
-    with progress_display(console, "score") as display, closing(score_steps(job)) as steps:
-        for step in steps:
-            display.show(pace.state(step.video.name, step.done, step.total))
-            report = step.report
-    assert report is not None
-    return report
+    with paced_display(console, "score") as show:
+        return run_through(
+            score_steps(job), lambda step: step.report, lambda step: show(step.video.name, step.done, step.total)
+        )
 
 
 def _say(console: Console, report: ScoreReport) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import click
 
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, option, output_options, overwrite_option, span_options
-from selfhvd_cli.cli.progress import Pace, progress_display
+from selfhvd_cli.cli.progress import paced_display
+from selfhvd_cli.steps import run_through
 
 
 @click.command(cls=Command)
@@ -33,13 +33,10 @@ def still(console: Console, **given: Any) -> None:
     from selfhvd_cli.export_stills import StillJob, still_steps
 
     job = StillJob(**{**given, "apart": Fraction(given["apart"])})
-    found = None
-    pace = Pace()
-    with progress_display(console, job.source.name) as display, closing(still_steps(job)) as steps:
-        for step in steps:
-            display.show(pace.state("look", step.done, step.total))
-            found = step.stills
-    assert found is not None
+    with paced_display(console, job.source.name) as show:
+        found = run_through(
+            still_steps(job), lambda step: step.stills, lambda step: show("look", step.done, step.total)
+        )
     for one in found:
         console.say(f"{one.path}: frame {one.frame}, {one.seconds:.2f} s, sharpness {one.sharpness:.0f}")
     if console.json:
