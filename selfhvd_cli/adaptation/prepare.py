@@ -147,7 +147,7 @@ def _trainer(
     processes: Processes,
 ) -> Trainer:
     base, aligner = networks.restorer.eval(), networks.estimator
-    restored = None
+    restored = frozen = None
     if config.restored_labels and not networks.scratch:
         frozen = copy.deepcopy(base).requires_grad_(False)
         restored = RestoredLabels(frozen, networks.row, compute)
@@ -163,7 +163,7 @@ def _trainer(
         job.model,
         networks.scratch,
         batches,
-        Objective(aligner, networks.perceptual, config, compute, trusted),
+        Objective(aligner, networks.perceptual, config, compute, trusted, frozen),
         known,
         blurry_probes(shots, LOOKED_AT, batches.length),
         config,

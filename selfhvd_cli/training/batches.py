@@ -15,7 +15,7 @@ from selfhvd_cli.training.enhance import remove_sharp_clues
 from selfhvd_cli.training.footage import Shot
 from selfhvd_cli.training.reblur import blurry_moments, reblur_like
 
-SHARP_SHARE = 0.15
+SHARP_SHARE = 0.3
 """Share of crops that are centred on a sharp frame, which is its own label: they teach to leave such frames alone."""
 
 TRIES = 3
