@@ -13,11 +13,10 @@ from pathlib import Path
 
 import platformdirs
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.load import Loaded
+from selfhvd_cli.restore.moving_picture import moving_picture
 
 LEAST_PSNR = 50.0
 """In dB between the outputs in half precision and in float32: a deviation of 0.8 of 255 code values."""
@@ -62,7 +61,7 @@ def settle_precision(loaded: Loaded, compute: Compute) -> Compute:
 def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
     """Run the network on a small soft moving picture in float32 and in `compute.dtype`, and compare."""
     side = max(PROBE_SIDE, loaded.architecture.convention.min_size)
-    frames = _moving_picture(side).unsqueeze(0).to(compute.device)
+    frames = moving_picture(PROBE_FRAMES, side, side).unsqueeze(0).to(compute.device)
     with torch.inference_mode():
         expected = loaded.restorer(frames)
         with compute.autocast():
@@ -72,14 +71,6 @@ def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
         return SelfTest(-math.inf, False)
     psnr = math.inf if error == 0 else -10.0 * math.log10(error)
     return SelfTest(psnr, psnr >= LEAST_PSNR)
-
-
-def _moving_picture(side: int) -> Tensor:
-    """`[PROBE_FRAMES, 3, side, side]`: blurred noise with edges, moving by two pixels a frame."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, side // 8 + 4, side // 8 + 4, generator=generator)
-    picture = F.interpolate(coarse, scale_factor=8.0, mode="bicubic", align_corners=False)[0].clamp(0, 1)
-    return torch.stack([picture[:, :side, 2 * t : 2 * t + side] for t in range(PROBE_FRAMES)])
 
 
 def _folder() -> Path:

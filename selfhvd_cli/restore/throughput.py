@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.architectures import Architecture
+from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.restorer import Restorer
 
 ROOFLINE_SHAPES = ((64, 128), (128, 64), (256, 32))
@@ -99,16 +100,6 @@ def _run(restorer: Restorer, frames: Tensor, keep: slice) -> Callable[[], object
 def roofline(compute: Compute) -> float:
     """1e9 multiply-accumulates a second of the fastest 3x3 convolution, in the precision and on the device."""
     return max(_convolution_speed(compute, channels, side) for channels, side in ROOFLINE_SHAPES)
-
-
-def moving_picture(count: int, height: int, width: int) -> Tensor:
-    """`[T, 3, H, W]`: soft patches that move by (3, 2) pixels a frame, for a network must find some motion."""
-    generator = torch.Generator().manual_seed(0)
-    reach = 3 * count
-    size = (-(-(height + reach) // 8) + 1, -(-(width + reach) // 8) + 1)
-    patches = torch.rand(1, 3, *size, generator=generator)
-    picture = F.interpolate(patches, scale_factor=8.0, mode="bilinear", align_corners=False)[0]
-    return torch.stack([picture[:, 2 * t : 2 * t + height, 3 * t : 3 * t + width] for t in range(count)])
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from selfhvd_cli.errors import SelfHVDError, WeightsFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.plan import Plan
-from selfhvd_cli.restore.throughput import moving_picture
 from selfhvd_cli.restore.windows import restore_stream
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.weights.reference import parse_reference
