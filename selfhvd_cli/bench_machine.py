@@ -10,11 +10,11 @@ import torch
 
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.device import DTYPES, Compute, Precision, choose_compute
-from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.errors import UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer
-from selfhvd_cli.restore.memory import is_out_of_memory, release
+from selfhvd_cli.restore.memory import release
 from selfhvd_cli.restore.plan import buffer_memory, choose_plan, estimate_memory
 from selfhvd_cli.restore.throughput import Throughput, measure, roofline
 from selfhvd_cli.video.reader import open_reader
@@ -218,7 +218,7 @@ def _row(
     try:
         found: Throughput = measure(loaded.restorer, loaded.architecture, compute, height, width, job.frames)
     except (RuntimeError, MemoryError) as fault:
-        if not is_out_of_memory(fault):
+        if not means_out_of_memory(fault):
             raise
     else:
         return replace(

@@ -130,7 +130,8 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
             if resume is not None and not _keep(writer, resume, setup):
                 resume = None
             said = resume.take_messages() if resume is not None else ()
-            yield Progress("prepare", 0, total, messages=(str(setup), *said))
+            so_far = resume.so_far if resume is not None else None
+            yield Progress("prepare", 0, total, messages=(str(setup), *said), kept=so_far)
             stages = yield from _stream(reader, writer, setup, total, tally, resume)
             yield Progress("finish", tally.frames, tally.frames, kept=resume.so_far if resume else None)
         tally.events += _losses(tally, total, missing, reader.damaged)
@@ -192,7 +193,7 @@ def _stream(
             waited += time.monotonic() - handed_over
             tally.add(verdict, events)
             if behind.done < kept:
-                yield Progress("resume", behind.done, total)
+                yield Progress("resume", behind.done, total, kept=resume.so_far if resume is not None else None)
                 continue
             speed.reach(behind.done, time.monotonic())
             said = (*events, *resume.take_messages()) if resume is not None else events

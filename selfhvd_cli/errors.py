@@ -13,6 +13,7 @@ Interrupted runs end with 130 (`INTERRUPTED`), which is no fault.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 
 import click
@@ -85,3 +86,28 @@ NAMES: Mapping[int, str] = {
     INTERRUPTED: "interrupted",
 }
 """What each exit code means, for `--json` and for messages."""
+
+
+NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "out of memory",
+    "not enough memory",
+    "annot allocate memory",
+    "bad_alloc",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "could not create a primitive",
+    "could not create a memory",
+    "can't start new thread",
+    "failed to map segment",
+)
+"""What torch, oneDNN, CUDA, Python and the loader say where an allocation failed, in errors of common kinds."""
+
+
+def means_out_of_memory(fault: BaseException) -> bool:
+    """Whether an error says that there was not enough memory, on whichever device."""
+    # torch's own class is recognised by name: a run that failed before torch was needed must not import it.
+    if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(fault, OSError) and fault.errno == errno.ENOMEM:
+        return True
+    return isinstance(fault, (RuntimeError, ImportError)) and any(sign in str(fault) for sign in NO_MEMORY)

@@ -54,6 +54,7 @@ def _device_list(context: click.Context, parameter: click.Parameter, value: str 
     encoding_options,
     seed_option,
     option("--salvage", is_flag=True, help="Of a clip that is cut off take the part that is there."),
+    option("--no-resume", is_flag=True, help="Begin anew, and keep nothing to go on from if it is interrupted."),
     overwrite_option,
     skip_existing_option,
     dry_run_option,
@@ -75,12 +76,14 @@ def deblur(
     crf: int | None,
     preset: str | None,
     hardware: bool,
+    no_resume: bool,
     **settings: Any,
 ) -> None:
     """Take the blur out of clips and keep everything else: sound, times, orientation, colours, tags.
 
     INPUT is a video file, a folder of numbered PNG/JPEG frames, or a folder of clips. The result is
-    clip_deblurred.<ending> beside clip, or what -o says.
+    clip_deblurred.<ending> beside clip, or what -o says. Of a long clip finished segments are kept beside the result
+    until it is done: an interrupted run goes on when the same command is typed again (see selfhvd jobs).
     """
     from selfhvd_cli.cli.batch import plan_batch, without_existing
     from selfhvd_cli.cli.deblur_runs import run_all, show_plans
@@ -103,7 +106,7 @@ def deblur(
     for path in batch.skipped:
         console.say(f"{path}: left aside, it is done already")
     jobs = [
-        DeblurJob(pair.source, pair.target, encoding=encoding, overwrite=overwrite, **settings)
+        DeblurJob(pair.source, pair.target, encoding=encoding, overwrite=overwrite, resume=not no_resume, **settings)
         for pair in batch.pairs
     ]
     if taste:

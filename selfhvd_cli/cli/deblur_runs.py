@@ -10,12 +10,13 @@ from typing import Any
 
 from selfhvd_cli.cli.batch import Batch, Pair, remove_empty
 from selfhvd_cli.cli.console import Console
-from selfhvd_cli.cli.deblur_words import plan_in_words, report_in_words
+from selfhvd_cli.cli.deblur_words import kept_in_words, plan_in_words, report_in_words
 from selfhvd_cli.cli.ending import as_fault
 from selfhvd_cli.cli.progress import ProgressDisplay, State, progress_display, progress_displays
 from selfhvd_cli.deblur_clips import deblur_clips
 from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import DeblurJob
+from selfhvd_cli.deblurring.kept import Kept, as_it_is_now
 from selfhvd_cli.deblurring.report import DeblurReport, Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.errors import INTERRUPTED, NAMES, BatchFault, DiskFault, SelfHVDError
@@ -62,9 +63,12 @@ def run_all(
     except KeyboardInterrupt:
         among = f" after {len(outcome.done)} of {len(jobs)} clips" if len(jobs) > 1 else ""
         outcome.code = INTERRUPTED
-        raise KeyboardInterrupt(f"interrupted{among}; nothing unfinished was left behind.") from None
+        left = "; ".join(outcome.kept_in_words(len(jobs) > 1)) or "nothing unfinished was left behind"
+        raise KeyboardInterrupt(f"interrupted{among}; {left}.") from None
     finally:
         outcome.tell()
+    for line in outcome.kept_in_words(len(jobs) > 1):
+        console.say(line)
     if outcome.failed:
         names = ", ".join(each["source"] for each in outcome.failed)
         raise BatchFault(f"{len(outcome.failed)} of {len(jobs)} clips failed ({names}); the others are done.")
@@ -77,16 +81,19 @@ def _run_in_turn(
     for number, (pair, job) in enumerate(zip(pairs, jobs, strict=True), 1):
         try:
             with pair.folder():
-                outcome.done.append(_run(console, job, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""))
+                prefix = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
+                outcome.done.append(_run(console, job, prefix, outcome))
             if make_page is not None:
                 make_page(job, outcome.done[-1])
         except Exception as fault:
             outcome.fail(job.source, fault, traceback.format_exc())
             if len(jobs) == 1:
+                for line in outcome.kept_in_words(several=False):
+                    console.say(line)
                 raise
 
 
-def _run(console: Console, job: DeblurJob, prefix: str) -> DeblurReport:
+def _run(console: Console, job: DeblurJob, prefix: str, outcome: _Outcome) -> DeblurReport:
     report = None
     with (
         closing(deblur_steps(job)) as steps,
@@ -95,6 +102,7 @@ def _run(console: Console, job: DeblurJob, prefix: str) -> DeblurReport:
         for step in steps:
             for message in step.messages:
                 console.say(message)
+            outcome.watch(job, step)
             report = step.report
             if report is None:
                 display.show(_state(step))
@@ -139,6 +147,7 @@ def _run_together(
                     shown[number][0].close()
                 if step.progress is None:
                     continue
+                outcome.watch(jobs[number], step.progress)
                 if not step.ends:
                     shown[number][1].show(_state(step.progress))
                 lines = step.progress.messages
@@ -168,6 +177,18 @@ class _Outcome:
         self.done: list[DeblurReport] = []
         self.failed: list[dict[str, Any]] = []
         self.code = 0
+        self._kept: dict[Path, Kept] = {}
+
+    def watch(self, job: DeblurJob, step: Progress) -> None:
+        """Note what a job keeps, should it be cut off."""
+        self._kept.pop(job.target, None)
+        if step.kept is not None:
+            self._kept[job.target] = step.kept
+
+    def kept_in_words(self, several: bool) -> list[str]:
+        """What the jobs that were cut off keep."""
+        found = [as_it_is_now(kept) for kept in self._kept.values()]
+        return [kept_in_words(kept, several) for kept in found if kept is not None]
 
     def fail(self, source: Path, fault: Exception, trace: str = "") -> None:
         known = as_fault(fault)

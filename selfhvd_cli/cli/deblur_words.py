@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selfhvd_cli.cli.progress import length, size
+from selfhvd_cli.deblurring.kept import Kept
 from selfhvd_cli.deblurring.report import DeblurPlan, DeblurReport
 
 STAGES = {"decode": "decoding", "restore": "the network", "encode": "encoding"}
@@ -24,11 +25,20 @@ def plan_in_words(plan: DeblurPlan) -> Iterator[str]:
         yield f"  {note}"
 
 
+def kept_in_words(kept: Kept, several: bool) -> str:
+    """What an interrupted or failed run keeps, and how to go on from it or be rid of it."""
+    frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else f"{kept.frames} frames"
+    how = "the same command with --skip-existing" if several else "the same command"
+    where = f"{size(kept.bytes)} in {kept.folder}"
+    return f"{frames} are kept ({where}): {how} goes on from there, selfhvd jobs clean removes them"
+
+
 def report_in_words(report: DeblurReport) -> Iterator[str]:
     """Closing lines of a run; the last one says where the result is."""
     slowest = max(report.stage_seconds, key=lambda stage: report.stage_seconds[stage])
+    resumed = f", {report.frames_resumed} of them before it was interrupted," if report.frames_resumed else ""
     yield (
-        f"{report.frames} frames in {length(report.seconds)} ({report.frames_per_second:.3g} frames/s, "
+        f"{report.frames} frames{resumed} in {length(report.seconds)} ({report.frames_per_second:.3g} frames/s, "
         f"limited by {STAGES[slowest]})"
     )
     if report.model is not None:

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from selfhvd_cli.cli.console import Console
-from selfhvd_cli.errors import INTERRUPTED, DiskFault, MemoryFault, SelfHVDError
+from selfhvd_cli.errors import INTERRUPTED, DiskFault, MemoryFault, SelfHVDError, means_out_of_memory
 
 
 def exit_code_of(run: Callable[[], Any], console: Console) -> int:
@@ -46,9 +46,7 @@ def as_fault(fault: BaseException) -> SelfHVDError | None:
     """The user's side of a failure that comes from the system instead of our own code, if it has one."""
     if isinstance(fault, SelfHVDError):
         return fault
-    # torch's own class is recognised by name: a run that failed before torch was needed must not import it.
-    threadless = isinstance(fault, RuntimeError) and "can't start new thread" in str(fault)
-    if isinstance(fault, MemoryError) or threadless or type(fault).__name__ == "OutOfMemoryError":
+    if means_out_of_memory(fault):
         return MemoryFault("out of memory; close other programs, or give a smaller --tile, --window or --max-memory.")
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFault(f"{fault.filename or 'output'}: the disk is full; free some space or choose another -o.")

@@ -167,6 +167,14 @@ def kept_by(job: DeblurJob, weights: Path) -> Kept | None:
     return Kept(folder, found.frames, found.total, found.bytes)
 
 
+def as_it_is_now(kept: Kept) -> Kept | None:
+    """The same by the folder's own account, once the run has ended."""
+    found = read_manifest(kept.folder)
+    if found is None or not found.segments:
+        return None
+    return Kept(kept.folder, found.frames, kept.total, found.bytes)
+
+
 class Hold:
     """One process's hold on a folder of segments; the kernel frees that of a process that dies."""
 

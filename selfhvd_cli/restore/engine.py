@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.device import Compute
-from selfhvd_cli.errors import MemoryFault
-from selfhvd_cli.restore.memory import available_memory, in_words, is_out_of_memory, release
+from selfhvd_cli.errors import MemoryFault, means_out_of_memory
+from selfhvd_cli.restore.memory import available_memory, in_words, release
 from selfhvd_cli.restore.packing import unpack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
@@ -93,7 +93,7 @@ class Engine:
             try:
                 return restore()
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not means_out_of_memory(error):
                     raise
             # Only here, outside the handler, the failed attempt's tensors are no longer referred to.
             self._shots.clear()

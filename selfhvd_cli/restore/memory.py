@@ -70,17 +70,6 @@ def _cgroup_free(root: Path) -> int | None:
     return None
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that an allocation failed, on whichever device."""
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and any(
-        sign in text
-        for sign in ("DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "not enough memory")
-    )
-
-
 def release(device: torch.device) -> None:
     """Give back what a failed attempt left behind, so that the next one can have it."""
     gc.collect()

@@ -230,7 +230,8 @@ def raise_if_out_of_memory(fault: BaseException) -> None:
     Raises:
         MemoryError: that was the reason.
     """
-    if getattr(fault, "errno", None) == errno.ENOMEM:
+    # EAGAIN is a decoder or encoder that got no thread: there was no memory for its stack.
+    if getattr(fault, "errno", None) in (errno.ENOMEM, errno.EAGAIN):
         raise MemoryError("FFmpeg got no memory") from fault
 
 

@@ -101,6 +101,14 @@ def test_too_little_memory_is_called_so(clip: Path) -> None:
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 
 
+@linux
+def test_whatever_memory_there_is_the_network_runs_or_says_so() -> None:
+    command = [sys.executable, "-W", "ignore", str(HERE / "little_memory.py"), "--steps", "5", "--most", "300"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "5 runs, 0 badly" in run.stdout
+
+
 @pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed there")
 @pytest.mark.parametrize("phase", ["deblur", "finish"])
 def test_an_output_folder_that_goes_away(clip: Path, tmp_path: Path, phase: str) -> None:

@@ -10,9 +10,9 @@ from restore_stand_ins import CPU, one_frame_clips, texture
 from torch import Tensor, nn
 
 from selfhvd_cli.device import Compute
-from selfhvd_cli.errors import MemoryFault, UsageFault
+from selfhvd_cli.errors import MemoryFault, UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
-from selfhvd_cli.restore.memory import available_host_memory, available_memory, in_words, is_out_of_memory
+from selfhvd_cli.restore.memory import available_host_memory, available_memory, in_words
 from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
 from selfhvd_cli.restore.restorer import Convention, Restorer
 from selfhvd_cli.restore.windows import restore_stream
@@ -58,7 +58,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
         def forward(self, frames: Tensor) -> Tensor:
             raise RuntimeError("shape mismatch")
 
-    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not means_out_of_memory(RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         list(restore_stream(Restorer(Broken(), Convention()), one_frame_clips(texture(1, 32, 32)), Plan(1), CPU))
 
