@@ -138,8 +138,8 @@ class Engine:
         return self._over_tiles(run, packed)
 
     def _one(self, frames: Sequence[Tensor], target: int) -> Tensor:
-        """One frame among those that the plan's windows reach on both sides."""
-        reach = self.plan.overlap // 2
+        """One frame among the others; fewer of them once the plan's window has become shorter."""
+        reach = len(frames) if len(frames) <= self.plan.window else (self.plan.window - 1) // 2
         first = max(0, target - reach)
         around = frames[first : target + reach + 1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, groupby
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -166,18 +166,26 @@ def _computed(
     engine: Engine, wanted: Iterator[tuple[Window, slice]], crew: Crew | None, done: int
 ) -> Iterator[tuple[tuple[Window, slice], Iterable[Tensor]]]:
     """The network's pictures of each window, here or by a crew; for windows that nobody needs, the input's."""
+    first: list[tuple[Window, slice]] = []
     for window, keep in wanted:
         if window.start + keep.stop > done:
-            wanted = chain([(window, keep)], wanted)
+            first.append((window, keep))
             break
         yield (window, keep), torch.stack([unpack(frame.packed) for frame in window.frames[keep]])
+
+    def rest() -> Iterator[tuple[Window, slice]]:
+        # Taken out of the list (chain would hold on to it): a window is a lot of memory.
+        while first:
+            yield first.pop()
+        yield from wanted
+
     if crew is None:
         each_alone = engine.restorer.convention.remembers_frames
         restore = engine.restore_each if each_alone else engine.restore
-        for window, keep in wanted:
+        for window, keep in rest():
             yield (window, keep), restore([frame.packed for frame in window.frames], keep)
         return
-    work = ((each, torch.stack([frame.packed for frame in each[0].frames]), each[1]) for each in wanted)
+    work = ((each, torch.stack([frame.packed for frame in each[0].frames]), each[1]) for each in rest())
     for place, (outputs, events) in crew.restore(work):
         engine.hear(events)
         yield place, outputs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import pytest
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.restore.packing import pack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Convention, Restorer
 from selfhvd_cli.restore.windows import restore_stream
@@ -89,6 +92,51 @@ def test_frames_are_read_only_as_far_as_a_window_needs() -> None:
     for given in range(100):
         next(stream)
         assert read <= given + 6 + 2 + 4, "the stream reads ahead without bound"
+
+
+class Remembering(nn.Module):
+    """Adds to a frame the mean of all it is given with it; counts the frames it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = 0
+
+    def shot(self, load: Callable[[], Tensor]) -> Tensor:
+        self.shown += 1
+        return load()
+
+    def restore_shot(self, shots: Sequence[Tensor], target: int) -> Tensor:
+        near = shots[max(0, target - 2) : target + 3]
+        return (shots[target] + torch.cat(list(near)).mean(0, keepdim=True)) / 2
+
+
+REMEMBERS = Convention(selects_frames=True, remembers_frames=True)
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(5, 4), (9, 4), (50, 0)])
+def test_a_network_that_remembers_frames_sees_each_once_and_all_around_it(window: int, overlap: int) -> None:
+    frames = still(23)
+    network = Remembering()
+    result = run(network, frames, Plan(window, overlap, guard=False), REMEMBERS)
+    around = torch.stack([frames[max(0, i - 2) : i + 3].mean(0) for i in range(23)])
+    torch.testing.assert_close(result, (frames + around) / 2, atol=1e-4, rtol=0)
+    assert network.shown == 23
+
+
+def test_frames_are_let_go_once_no_window_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[weakref.ref[Tensor]] = []
+
+    def watched(frame: Tensor) -> Tensor:
+        result = pack(frame)
+        packed.append(weakref.ref(result))
+        return result
+
+    monkeypatch.setattr("selfhvd_cli.restore.windows.pack", watched)
+    stream = restore_stream(
+        Restorer(Remembering(), REMEMBERS), one_frame_clips(still(60)), Plan(5, 4, guard=False), CPU
+    )
+    for _ in stream:
+        assert sum(each() is not None for each in packed) <= 5 + 4
 
 
 def test_strength_zero_gives_the_very_same_frames() -> None:
