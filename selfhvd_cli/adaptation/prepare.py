@@ -35,6 +35,9 @@ WITHHELD = 4
 SCRATCH_RATE = 2e-4
 """Peak learning rate for fresh parameters; those that restore already move more carefully."""
 
+SCRATCH_SHARP_SHARE = 0.15
+"""Share of crops centred on a sharp frame for fresh parameters, which have nothing to keep yet."""
+
 LOOKED_AT = 4
 """Real blurry places at which displacement and sharpness are measured."""
 
@@ -72,8 +75,9 @@ def prepare(
         UsageFault: there is a checkpoint of another job.
         MemoryFault: no sizes fit.
     """
-    if networks.scratch and "rate" not in job.options:
-        config = replace(config, rate=SCRATCH_RATE)
+    if networks.scratch:
+        fresh = {"rate": SCRATCH_RATE, "sharp_share": SCRATCH_SHARP_SHARE}
+        config = replace(config, **{name: value for name, value in fresh.items() if name not in job.options})
     identity = _identity(job, networks, materials)
     saved = _saved(job, identity)
     if saved is not None:

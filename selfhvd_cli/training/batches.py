@@ -15,9 +15,6 @@ from selfhvd_cli.training.enhance import remove_sharp_clues
 from selfhvd_cli.training.footage import Shot
 from selfhvd_cli.training.reblur import blurry_moments, reblur_like
 
-SHARP_SHARE = 0.3
-"""Share of crops that are centred on a sharp frame, which is its own label: they teach to leave such frames alone."""
-
 TRIES = 3
 """Places drawn for a crop, of which the one with most detail is taken: night clips are mostly black."""
 
@@ -92,7 +89,10 @@ class Batches:
         rng = np.random.default_rng((self.config.seed, step, number))
         shot = self.shots[int(rng.choice(len(self.shots), p=self.weights))]
         reblurred = rng.random() < self.config.reblurred
-        target = self._target(shot, rng, reblurred)
+        # Evenly spread, so that with a share of a half every batch of two has one of each.
+        place = step * self.config.batch + number
+        sharp = int((place + 1) * self.config.sharp_share) > int(place * self.config.sharp_share)
+        target = self._target(shot, rng, sharp or reblurred)
         first = int(np.clip(target - rng.integers(self.length), 0, len(shot) - self.length))
         if self.count < self.length:
             first = int(np.clip(target - self.length // 2, 0, len(shot) - self.length))
@@ -116,10 +116,9 @@ class Batches:
         turn = int(rng.integers(8))
         return (turned(frames, turn), turned(labels, turn), own, taught, reduced), keep
 
-    def _target(self, shot: Shot, rng: np.random.Generator, reblurred: bool) -> int:
+    def _target(self, shot: Shot, rng: np.random.Generator, sharp: bool) -> int:
         blurry, teachers = shot.blurry, shot.teachers
-        sharp = rng.random() < SHARP_SHARE
-        pool = teachers if not blurry or sharp or reblurred else blurry
+        pool = teachers if sharp or not blurry else blurry
         return int(pool[int(rng.integers(len(pool)))])
 
     def _label(self, shot: Shot, frame: int, rng: np.random.Generator) -> int:

@@ -55,6 +55,11 @@ class AdaptConfig:
     """Each draw takes its label from one of so many sharp frames closest in time (paper: 1): what differs between
     them, noise and errors of alignment, does not last."""
 
+    sharp_share: float = 0.5
+    """Share of crops that are centred on a sharp frame, which is its own label: they teach to leave such frames as
+    they are. With 0.3, drawn at random, a synthetic clip lost 0.4 dB on its sharp frames in 10 steps; with one such
+    crop in every batch of two, nothing. From scratch it is 0.15: there they are mostly idle."""
+
     masks: Masks = "both"
     """Which of the masks of Eqs. 4 and 5 weigh the aligned labels (paper: both)."""
 
@@ -112,8 +117,9 @@ class AdaptConfig:
             raise UsageFault(f"--sequence {self.sequence}: the network needs at least 2 frames to learn from others.")
         if not 0.0 <= self.first_stage <= 1.0:
             raise UsageFault(f"--first-stage {self.first_stage}: choose a share from 0 to 1.")
-        if not 0.0 <= self.reblurred <= 1.0:
-            raise UsageFault(f"--reblurred {self.reblurred}: choose a share from 0 to 1.")
+        for name in ("reblurred", "sharp_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UsageFault(f"--{name.replace('_', '-')} {getattr(self, name)}: choose a share from 0 to 1.")
         if not self.rate > 0:
             raise UsageFault(f"--rate {self.rate}: must be above 0.")
         if self.refreshes < 0:

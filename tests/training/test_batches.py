@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from training_stand_ins import SearchEstimator, make_shot, shaken_frames
@@ -13,7 +15,7 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.footage import Shot
 
 
-def drawn_from(shot: Shot, selects_frames: bool = False, **options: int) -> Batches:
+def drawn_from(shot: Shot, selects_frames: bool = False, **options: Any) -> Batches:
     config = AdaptConfig(crop=64, sequence=6, **{"batch": 2, "targets": 2, **options})
     return Batches([shot], Approach(SearchEstimator(), torch.device("cpu")), config, selects_frames=selects_frames)
 
@@ -53,6 +55,14 @@ def test_labels_show_the_targets_and_are_sharp() -> None:
         # Brought near to whole pixels, a label differs from its target by the blur, not by the motion.
         assert (batch.labels - batch.targets).abs().mean() < 0.12
         assert same(batch.labels[batch.own], batch.targets[batch.own])
+
+
+def test_every_batch_of_two_shows_one_sharp_frame_unless_told_otherwise() -> None:
+    frames, _ = shaken_frames()
+    shares = {0.5: [1, 1, 1, 1], 0.25: [0, 1, 0, 1], 0.0: [0, 0, 0, 0], 1.0: [2, 2, 2, 2]}
+    for share, wanted in shares.items():
+        batches = drawn_from(make_shot(frames), selects_frames=True, targets=1, sharp_share=share)
+        assert [int(batches.draw(step).own.sum()) for step in range(4)] == wanted
 
 
 def test_withheld_frames_take_no_part() -> None:

@@ -20,7 +20,7 @@ def sizes(memory: int, **named: int) -> Sizes:
 
 
 def test_plenty_of_memory_gives_what_is_wanted() -> None:
-    assert sizes(1 << 40) == Sizes(192, 9, 1)
+    assert sizes(1 << 40) == Sizes(192, 9, 2)
 
 
 def test_little_memory_recomputes_first_then_shrinks() -> None:
