@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.ops.correlation import correlate
 from selfhvd_cli.ops.phases import for_convolution
 from selfhvd_cli.ops.warp import warp
 
@@ -76,8 +76,12 @@ class FlowLevel(nn.Module):
         """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
         cost = correlate(anchor, moved, self.radius)
         weight = torch.softmax(cost.float() * self.log_temperature.exp(), dim=1)
-        displacement = weight.new_tensor(displacements(self.radius))
-        return cost, torch.einsum("nkhw,kc->nchw", weight, displacement)
+        side = 2 * self.radius + 1
+        displacement = torch.arange(-self.radius, self.radius + 1, device=weight.device).view(1, side, 1, 1)
+        # Displacement (dx, dy) is channel (dy + radius)·side + dx + radius: sums over rows leave dx, over columns dy.
+        square = weight.unflatten(1, (side, side))
+        across, down = (square.sum(axis) * displacement for axis in (1, 2))
+        return cost, torch.stack((across.sum(1), down.sum(1)), dim=1)
 
 
 def silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
