@@ -22,9 +22,9 @@ CHECKPOINT = ".safetensors.checkpoint"
 LARGEST_LOG = 8 << 20
 """Bytes from the end of a training log that are read for its last step."""
 
-State = Literal["interrupted", "running", "input gone", "input changed", "damaged"]
+State = Literal["interrupted", "running", "finished", "input gone", "input changed", "damaged"]
 
-USELESS: tuple[State, ...] = ("damaged", "input gone", "input changed")
+USELESS: tuple[State, ...] = ("finished", "damaged", "input gone", "input changed")
 """Of jobs that cannot go on as things are."""
 
 
@@ -82,7 +82,8 @@ def clean_jobs(
 ) -> Iterator[UnfinishedJob]:
     """Remove what interrupted runs keep; gives each job that was removed.
 
-    Without arguments those that nothing can go on from: damaged ones, and those whose input is gone or has changed.
+    Without arguments those that nothing need or can go on from: finished and damaged ones, and those whose input is
+    gone or has changed.
     A running one is never touched.
 
     Args:
@@ -181,6 +182,10 @@ def _state(folder: Path, manifest: Manifest | None) -> State:
     hold.let_go()
     if manifest is None:
         return "damaged"
+    with suppress(OSError):
+        # The output was put in its place later: killed just then, the run could not clear away behind itself.
+        if target_of(folder).stat().st_ctime > manifest.updated:
+            return "finished"
     source = Path(manifest.source)
     beside = folder.parent / source.name  # where it is after both were moved
     places = [place for place in (source, beside) if place.exists()]

@@ -120,6 +120,18 @@ def test_damaged_ones_go(job: DeblurJob) -> None:
     assert not folder.exists()
 
 
+def test_a_run_that_was_killed_when_all_was_done_left_nothing_of_use(job: DeblurJob, tmp_path: Path) -> None:
+    folder = cut_off(job)
+    shutil.copytree(folder, tmp_path / "kept")
+    for _ in deblur_steps(job):
+        pass
+    shutil.copytree(tmp_path / "kept", folder)
+    (found,) = jobs([job.target.parent])
+    assert found.state == "finished"
+    assert run("clean", str(job.target)).exit_code == 0
+    assert sorted(path.name for path in job.target.parent.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
 @pytest.mark.parametrize("name", ["output", "folder"])
 def test_one_is_named_and_goes(job: DeblurJob, tmp_path: Path, name: str) -> None:
     folder = cut_off(job)

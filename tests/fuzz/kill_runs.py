@@ -1,10 +1,11 @@
 """Interrupt, terminate and kill `deblur`, `adapt` and `pull` at random moments, then let the same command go on.
 
-    python tests/fuzz/kill_runs.py [--count 60] [--seed 0] [--only deblur|copy|adapt|pull]
+    python tests/fuzz/kill_runs.py [--count 60] [--seed 0] [--only deblur|resume|copy|adapt|pull]
 
 After each blow: the old output is as it was or the new one whole, weights are never torn, an interrupted run says so
 in one message and leaves nothing unfinished behind but what it resumes from, and the same command then ends well.
-Ends with 1 if any of this fails.
+`resume` is a long deblurring, struck twice before it may end; its output must be that of an undisturbed run, bit for
+bit. Ends with 1 if any of this fails.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -49,6 +51,12 @@ class Drill:
     kept: tuple[str, ...] = ()
     """Endings of what an interrupted run may leave, to go on from."""
 
+    blows: int = 1
+    """How often it is struck before it may end."""
+
+    exact: bool = False
+    """Whether the output must be that of an undisturbed run, bit for bit."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -64,15 +72,21 @@ def main() -> None:
     for name in names:
         with tempfile.TemporaryDirectory() as scratch, DRILLS[name](Path(scratch)) as drill:
             length = undisturbed(drill)
+            expected = drill.target.read_bytes() if drill.exact else None
             for number in range(options.count // len(names)):
                 blow = BLOWS[number % len(BLOWS)]
-                moment = dice.uniform(0.02, 1.0) * length
-                complaint, struck = strike(drill, blow, moment)
+                moments = [dice.uniform(0.02, 1.0) * length for _ in range(drill.blows)]
+                complaint, struck = strike(drill, blow, moments)
+                if complaint is None and expected not in (None, drill.target.read_bytes()):
+                    complaint = "another output than that of an undisturbed run"
                 told[f"{name} {blow.name}{'' if struck else ' (too late)'}"] += 1
+                told[f"{name} went on from what was kept"] += went_on(drill)
                 if complaint is not None:
                     failed += 1
-                    print(f"{name}, {blow.name} after {moment:.2f} s: {complaint}", flush=True)
-    print(f"{told.total()} runs struck, {failed} badly: {dict(told)}")
+                    after = ", ".join(f"{moment:.2f}" for moment in moments)
+                    print(f"{name}, {blow.name} after {after} s: {complaint}", flush=True)
+    runs = sum(count for what, count in told.items() if "went on" not in what)
+    print(f"{runs} runs struck, {failed} badly: {dict(told)}")
     raise SystemExit(1 if failed else 0)
 
 
@@ -85,15 +99,31 @@ def undisturbed(drill: Drill) -> float:
     return time.monotonic() - begin
 
 
-def strike(drill: Drill, blow: signal.Signals, moment: float) -> tuple[str | None, bool]:
-    """One blow; what went wrong, if anything, and whether it hit a running command."""
+def strike(drill: Drill, blow: signal.Signals, moments: Sequence[float]) -> tuple[str | None, bool]:
+    """Blows, one a run, and then a run to the end; what went wrong, if anything, and whether the first one hit."""
     folder = drill.target.parent
     for path in folder.iterdir():
-        path.unlink()
-    overwrites = drill.target.suffix == ".mp4"
-    if overwrites:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if drill.target.suffix == ".mp4":
         drill.target.write_bytes(OLD)
-    log = folder.with_name("said.txt")
+    folder.with_name("again.txt").unlink(missing_ok=True)
+    hit = False
+    for moment in moments:
+        complaint, struck = strike_once(drill, blow, moment)
+        hit |= struck
+        if complaint is not None or drill.whole(drill.target):
+            return complaint, hit
+    code, said = finish(drill)
+    if code != 0 or not drill.whole(drill.target):
+        return f"the same command afterwards: exit code {code}\n{said[-600:]}", hit
+    left = {path.name for path in folder.iterdir() if path.name.endswith((".part", ".resume"))}
+    return (f"left behind after the last run: {left}" if left else None), hit
+
+
+def strike_once(drill: Drill, blow: signal.Signals, moment: float) -> tuple[str | None, bool]:
+    """One run and one blow; what went wrong, if anything, and whether it hit a running command."""
+    overwrites = drill.target.suffix == ".mp4"
+    log = drill.target.parent.with_name("said.txt")
     child = drill.run(log)
     time.sleep(moment)
     struck = os.waitpid(child, os.WNOHANG) == (0, 0)
@@ -103,14 +133,14 @@ def strike(drill: Drill, blow: signal.Signals, moment: float) -> tuple[str | Non
     status = wait(child)
     if status is None:
         return "did not end", struck
-    complaint = judge(drill, blow, os.waitstatus_to_exitcode(status), log.read_text(errors="replace"), overwrites)
-    if complaint is not None or drill.whole(drill.target):
-        return complaint, struck
-    code, said = finish(drill)
-    if code != 0 or not drill.whole(drill.target):
-        return f"the same command afterwards: exit code {code}\n{said[-600:]}", struck
-    left = {path.name for path in folder.iterdir() if path.name.endswith(".part")}
-    return (f"left behind after the second run: {left}" if left else None), struck
+    said = log.read_text(errors="replace")
+    return judge(drill, blow, os.waitstatus_to_exitcode(status), said, overwrites), struck
+
+
+def went_on(drill: Drill) -> bool:
+    """Whether the last run began with what an earlier one had kept."""
+    log = drill.target.parent.with_name("again.txt")
+    return log.exists() and "going on after the" in log.read_text(errors="replace")
 
 
 def judge(drill: Drill, blow: signal.Signals, code: int, said: str, overwrites: bool) -> str | None:
@@ -191,6 +221,17 @@ def _deblur(folder: Path) -> Iterator[Drill]:
 
 
 @contextmanager
+def _resume(folder: Path) -> Iterator[Drill]:
+    from selfhvd_cli.deblurring import settings
+
+    settings.SEGMENT = 4  # inherited by the runs, which are forks
+    os.environ["SELFHVD_DATA_DIR"] = str(folder / "data")
+    drill = _deblurring(folder, "--window", "8", "--preset", "ultrafast")
+    yield replace(drill, kept=(".resume",), blows=2, exact=True)
+    settings.SEGMENT = 120
+
+
+@contextmanager
 def _copy(folder: Path) -> Iterator[Drill]:
     yield _deblurring(folder, "--strength", "0")
 
@@ -244,6 +285,7 @@ def _pull(folder: Path) -> Iterator[Drill]:
 
 DRILLS: Mapping[str, Callable[[Path], AbstractContextManager[Drill]]] = {
     "deblur": _deblur,
+    "resume": _resume,
     "copy": _copy,
     "adapt": _adapt,
     "pull": _pull,
