@@ -63,7 +63,7 @@ class Size:
 
 
 FULL = Size(5, 288, 384, 60, 500, 2000, 12.0, {})
-SMALL = Size(3, 192, 256, 32, 60, 70, 9.0, {})
+SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2})
 QUICK = Size(2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2})
 
 
