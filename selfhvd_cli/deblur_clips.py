@@ -20,7 +20,7 @@ from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.deblurring.report import Progress
 from selfhvd_cli.device import choose_compute
-from selfhvd_cli.errors import SelfHVDError
+from selfhvd_cli.errors import SelfHVDError, means_device_failed
 from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.restore.memory import available_memory
 from selfhvd_cli.waiting import wait_asleep
@@ -187,6 +187,8 @@ def _serve(connection: Connection, threads: int) -> None:
                         _tell(connection, ClipProgress(number, step))
             except Exception as fault:  # told by the first process, which has the terminal
                 _tell(connection, ClipProgress(number, fault=_portable(fault), trace=traceback.format_exc()))
+                if means_device_failed(fault):
+                    return  # a new process may find the device well again
 
 
 def _tell(connection: Connection, what: ClipProgress) -> None:
@@ -208,4 +210,5 @@ def _portable(fault: Exception) -> Exception:
             return fault
     except Exception:  # whatever a foreign class does when it is copied
         pass
-    return SelfHVDError(f"{type(fault).__name__}: {fault}")
+    kind = RuntimeError if isinstance(fault, RuntimeError) else SelfHVDError
+    return kind(f"{type(fault).__name__}: {fault}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from torch import Tensor
@@ -25,6 +25,7 @@ from selfhvd_cli.pipeline import Ahead, Behind
 from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.load import weights_reference
 from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.contents import contents_bytes
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
@@ -92,14 +93,7 @@ def deblur(
         salvage=salvage,
         resume=resume,
     )
-    report = None
-    with closing(deblur_steps(job)) as steps:
-        for step in steps:
-            report = step.report
-            if on_progress is not None:
-                on_progress(step)
-    assert report is not None
-    return report
+    return run_through(deblur_steps(job), lambda step: step.report, on_progress)
 
 
 def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
@@ -178,18 +172,29 @@ def _stream(
     def write(pair: tuple[SourceFrame, Tensor | None]) -> None:
         writer.write(*pair)
 
+    def see(pair: tuple[SourceFrame, Tensor | None]) -> None:
+        """Compute the RGB view again that a change is the difference to: half of the writer's own work."""
+        frame, restored = pair
+        if restored is not None:
+            frame.rgb()
+        behind.put(pair)
+
     speed = Speed()
     begun = time.monotonic()
     waited = 0.0
     kept = resume.kept if resume is not None else 0
-    with Ahead(_decoded(reader, setup), setup.queue_depth) as ahead, Behind(write, setup.queue_depth) as behind:
+    with (
+        Ahead(_decoded(reader, setup), setup.queue_depth) as ahead,
+        Behind(write, setup.queue_depth) as behind,
+        Behind(see, 1) as seen,
+    ):
         for frame, restored, verdict, events in _judged(ahead, setup, kept):
             if resume is not None and tally.frames < kept:
                 verdict, events = resume.noted(tally.frames)
             elif resume is not None:
                 resume.note(tally.frames, verdict, events)
             handed_over = time.monotonic()
-            behind.put((frame, restored))
+            seen.put((frame, restored))
             waited += time.monotonic() - handed_over
             tally.add(verdict, events)
             if behind.done < kept:

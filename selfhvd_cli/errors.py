@@ -111,3 +111,23 @@ def means_out_of_memory(fault: BaseException) -> bool:
     if isinstance(fault, OSError) and fault.errno == errno.ENOMEM:
         return True
     return isinstance(fault, (RuntimeError, ImportError)) and any(sign in str(fault) for sign in NO_MEMORY)
+
+
+DEVICE_FAILED = (
+    "CUDA error",
+    "CUDA driver error",
+    "cuDNN error",
+    "CUDNN_STATUS",
+    "CUBLAS_STATUS",
+    "device-side assert",
+)
+"""What torch says where a GPU stopped working: it fell off the bus, was reset, or its program failed."""
+
+
+def means_device_failed(fault: BaseException) -> bool:
+    """Whether an error says that a GPU failed; nothing can be computed on it any more in this process."""
+    if means_out_of_memory(fault):
+        return False
+    if type(fault).__name__ == "AcceleratorError":
+        return True
+    return isinstance(fault, RuntimeError) and any(sign in str(fault) for sign in DEVICE_FAILED)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from click.testing import CliRunner
+from tiny_clips import Sharpen, make_clip, use_sharpen
 
+from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
 
@@ -46,3 +51,23 @@ def test_what_is_no_device_is_refused(name: str) -> None:
 def test_half_precision_needs_a_gpu() -> None:
     with pytest.raises(UsageFault, match="fp16"):
         choose_compute("cpu", "fp16")
+
+
+def test_a_gpu_that_fails_in_the_middle_ends_the_run_with_word_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    weights = use_sharpen(monkeypatch, tmp_path)
+    clip = make_clip(tmp_path / "clip.mp4", sound=False)
+
+    def fall_off_the_bus(network: Sharpen, frames: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with `TORCH_USE_CUDA_DSA`…")
+
+    monkeypatch.setattr(Sharpen, "forward", fall_off_the_bus)
+    # In float32 nothing is tried beforehand, so that it fails in the middle.
+    command = ["deblur", str(clip), "--weights", str(weights), "--precision", "fp32"]
+    result = CliRunner().invoke(selfhvd, command)
+    assert result.exit_code == 3, result.stderr
+    assert "the GPU failed in the middle (CUDA error: unspecified launch failure)" in result.stderr
+    assert "--device cpu" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "sharpen.safetensors"]

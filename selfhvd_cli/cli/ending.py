@@ -17,7 +17,15 @@ from typing import Any
 import click
 
 from selfhvd_cli.cli.console import Console
-from selfhvd_cli.errors import INTERRUPTED, DiskFault, MemoryFault, SelfHVDError, means_out_of_memory
+from selfhvd_cli.errors import (
+    INTERRUPTED,
+    DiskFault,
+    EnvironmentFault,
+    MemoryFault,
+    SelfHVDError,
+    means_device_failed,
+    means_out_of_memory,
+)
 
 
 def exit_code_of(run: Callable[[], Any], console: Console) -> int:
@@ -48,6 +56,9 @@ def as_fault(fault: BaseException) -> SelfHVDError | None:
         return fault
     if means_out_of_memory(fault):
         return MemoryFault("out of memory; close other programs, or give a smaller --tile, --window or --max-memory.")
+    if means_device_failed(fault):
+        why = str(fault).strip().splitlines()[0]
+        return EnvironmentFault(f"the GPU failed in the middle ({why}); try again, or with --device cpu.")
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFault(f"{fault.filename or 'output'}: the disk is full; free some space or choose another -o.")
     if isinstance(fault, OSError) and fault.errno == errno.ENAMETOOLONG:
