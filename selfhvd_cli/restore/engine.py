@@ -17,6 +17,7 @@ from selfhvd_cli.restore.packing import unpack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.tiles import Area, restore_tiled
+from selfhvd_cli.restore.transfer import to_device, to_host
 
 
 class Engine:
@@ -130,10 +131,10 @@ class Engine:
         """The window `[T, 3, H, W]` in one call of the network for each tile."""
 
         def run(area: Area) -> Tensor:
-            frames = unpack(area.of(packed).to(self.compute.device))
+            frames = unpack(to_device(area.of(packed), self.compute.device))
             with torch.inference_mode(), self.compute.autocast():
                 restored: Tensor = self.restorer(frames.unsqueeze(0), keep)[0]
-            return restored.cpu()
+            return to_host(restored)
 
         return self._over_tiles(run, packed)
 
@@ -157,7 +158,7 @@ class Engine:
         if place not in self._shots:
 
             def load() -> Tensor:
-                return unpack(area.of(packed).to(self.compute.device))
+                return unpack(to_device(area.of(packed), self.compute.device))
 
             # With the frame itself, so that no other can have its identity.
             self._shots[place] = packed, self.restorer.shot(load)

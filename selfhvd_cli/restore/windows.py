@@ -20,6 +20,7 @@ from selfhvd_cli.restore.packing import pack, unpack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.scene_cuts import number_scenes
+from selfhvd_cli.restore.transfer import computed_ahead, to_device, to_host
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ def restore_stream(
         return
     engine = Engine(restorer, plan, compute)
     for scene in scenes(clips, plan.scene_cut):
-        for frame, picture in restore_scene(engine, scene, plan, crew, done):
-            if done > 0:
-                yield Restored(picture, frame.time, Verdict(0.0, 0.0, reason="restored before"))
-            else:
-                yield judge(frame, picture, plan, engine)
-            done -= 1
+        with computed_ahead(restore_scene(engine, scene, plan, crew, done), compute.device) as pictures:
+            for frame, picture in pictures:
+                if done > 0:
+                    yield Restored(picture, frame.time, Verdict(0.0, 0.0, reason="restored before"))
+                else:
+                    yield judge(frame, picture, plan, engine)
+                done -= 1
 
 
 def scenes(clips: Iterable[Clip], scene_cut: bool) -> Iterator[Iterator[Frame]]:
@@ -123,10 +125,10 @@ def _frames(clips: Iterable[Clip]) -> Iterator[Frame]:
 def judge(frame: Frame, picture: Tensor, plan: Plan, engine: Engine) -> Restored:
     """The network's picture after the guard."""
     device = engine.compute.device
-    source = unpack(frame.packed.to(device))
+    source = unpack(to_device(frame.packed, device))
     check = guard if plan.guard else apply
     result, verdict = check(source, picture.to(device), plan.strength)
-    return Restored(result.cpu(), frame.time, verdict, engine.take_events())
+    return Restored(to_host(result), frame.time, verdict, engine.take_events())
 
 
 def restore_scene(

@@ -1,0 +1,105 @@
+"""Pictures on their way: the same ones, in order, and what goes wrong on the way is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from selfhvd_cli.errors import MemoryFault
+from selfhvd_cli.restore.transfer import computed_ahead, to_device, to_host
+
+CPU = torch.device("cpu")
+
+
+class Stream:
+    """In place of a stream of CUDA: notes what it was asked to wait for."""
+
+    def __init__(self, device: object = None) -> None:
+        self.waited: list[object] = []
+
+    def wait_stream(self, other: object) -> None:
+        self.waited.append(other)
+
+    def wait_event(self, event: object) -> None:
+        self.waited.append(event)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        return
+
+
+@pytest.fixture
+def main_stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
+    """Streams and events without a device."""
+    main = Stream()
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "Event", lambda: SimpleNamespace(record=lambda stream: None))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: main)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: Stream())
+    return main
+
+
+def numbered(count: int, fault: Exception | None = None) -> Iterator[tuple[str, Tensor]]:
+    for index in range(count):
+        yield threading.current_thread().name, torch.tensor(index)
+    if fault is not None:
+        raise fault
+
+
+def test_on_a_cpu_nothing_runs_beside() -> None:
+    with computed_ahead(numbered(3), CPU) as results:
+        assert [thread for thread, _ in results] == [threading.current_thread().name] * 3
+
+
+def test_on_cuda_results_come_in_order_from_a_thread_of_their_own(main_stream: Stream) -> None:
+    with computed_ahead(numbered(20), torch.device("cuda")) as results:
+        found = list(results)
+    assert [int(picture) for _, picture in found] == list(range(20))
+    assert {thread for thread, _ in found} == {"ahead"}
+    assert len(main_stream.waited) == 20, "each result is waited for before it is used"
+
+
+@pytest.mark.usefixtures("main_stream")
+def test_what_goes_wrong_there_is_told_here_after_the_results_before_it() -> None:
+    found = []
+
+    def take() -> None:
+        with computed_ahead(numbered(3, MemoryFault("does not fit")), torch.device("cuda")) as results:
+            for _, picture in results:
+                found.append(int(picture))
+
+    with pytest.raises(MemoryFault, match="does not fit"):
+        take()
+    assert found == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("main_stream")
+def test_leaving_early_ends_the_thread() -> None:
+    before = threading.active_count()
+    with computed_ahead(numbered(1_000_000), torch.device("cuda")) as results:
+        next(results)
+    assert threading.active_count() == before
+
+
+def test_pictures_stay_as_they_are() -> None:
+    picture = torch.rand(3, 4, 5)
+    assert torch.equal(to_host(to_device(picture, CPU)), picture)
+
+
+@pytest.mark.gpu
+def test_pictures_go_there_and_back_unchanged() -> None:
+    device = torch.device("cuda")
+    frames = (torch.rand(8, 3, 270, 480) * 20000).to(torch.int16)
+    there = (to_device(frame, device) for frame in frames)
+    with computed_ahead(((index, picture) for index, picture in enumerate(there)), device) as ahead:
+        back = [(index, to_host(picture)) for index, picture in ahead]
+    assert [index for index, _ in back] == list(range(8))
+    assert all(torch.equal(picture, frame) for (_, picture), frame in zip(back, frames, strict=True))
