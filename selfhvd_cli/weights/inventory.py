@@ -92,6 +92,14 @@ def _check(item: Item, path: Path) -> None:
         check_record(path)
 
 
+def _bytes(path: Path) -> int:
+    """Size of a file; 0 where another process has just removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _of_spec(spec: WeightSpec) -> Item:
     embedded = embedded_folder() / spec.filename
     path: Path | None = embedded if spec.source == "embedded" else stored_file(spec.name)
@@ -113,7 +121,7 @@ def _of_spec(spec: WeightSpec) -> Item:
         architecture=spec.architecture,
         state=state,
         path=path,
-        size=path.stat().st_size if path else spec.size,
+        size=_bytes(path) if path else spec.size,
         license=spec.license,
         source=spec.address,
         sha256=known,
@@ -133,7 +141,7 @@ def _of_file(path: Path, kind: str) -> Item:
         architecture=architecture or (record.architecture if record else ""),
         state="here",
         path=path,
-        size=path.stat().st_size,
+        size=_bytes(path),
         license="",
         source=record.source if record else str(path),
         sha256=record.source_sha256 if record else "",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.errors import WeightsFault, means_out_of_memory
 from selfhvd_cli.weights.record import check_record
 
 if TYPE_CHECKING:
@@ -62,9 +62,11 @@ def _opened(path: Path, framework: str = "numpy") -> Iterator[Any]:
     try:
         with safe_open(path, framework=framework, device="cpu") as file:
             yield file
-    except FileNotFoundError:
-        raise WeightsFault(f"{path}: no such file; selfhvd weights list shows what there is.") from None
-    except (SafetensorError, ValueError, OSError) as fault:
+    except (SafetensorError, ValueError, OSError, RuntimeError) as fault:
+        if means_out_of_memory(fault):
+            raise
+        if not path.exists():  # torch tells it with a RuntimeError; another process may just have pruned it
+            raise WeightsFault(f"{path}: no such file; selfhvd weights list shows what there is.") from None
         raise WeightsFault(
             f"{path}: no intact safetensors file ({fault}); "
             f"a checkpoint in another format comes in by: selfhvd weights import FILE"

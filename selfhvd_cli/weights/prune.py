@@ -49,7 +49,7 @@ def prune(names: Collection[str] = (), everything: bool = False, dry_run: bool =
         if not reason or not path.is_file():
             continue
         with StoreLock(path.parent / f"{_entry_of(path)}.lock") as lock:
-            if not lock.acquire(0):
+            if not lock.acquire(0) or not path.is_file():  # gone: another process pruned it meanwhile
                 continue
             size = path.stat().st_size
             if not dry_run:

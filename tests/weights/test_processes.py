@@ -56,3 +56,48 @@ def test_a_killed_pull_is_continued_and_never_loaded_half(hub: HubSite, store: P
     assert starts == sorted(starts)
     assert starts[0] > 0
     assert list(store.glob("*.part*")) == []
+
+
+WORK = """
+import sys, time, random
+from selfhvd_cli.errors import SelfHVDError
+from selfhvd_cli.weights.inventory import list_items
+from selfhvd_cli.weights.prune import prune
+from selfhvd_cli.weights.store import load_state_dict, resolve
+
+kind, reference, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+done = refused = 0
+end = time.monotonic() + seconds
+while time.monotonic() < end:
+    try:
+        if kind == "load":
+            assert list(load_state_dict(resolve(reference))) == ["body.weight"]
+        elif kind == "prune":
+            list(prune(everything=True))
+            time.sleep(random.uniform(0, 0.02))
+        else:
+            list(list_items())
+        done += 1
+    except SelfHVDError as fault:
+        assert fault.exit_code in (5, 7), fault
+        refused += 1
+        print(fault.format_message(), file=sys.stderr)
+print(done, refused)
+"""
+
+
+def test_loading_pruning_and_listing_at_once(hub: HubSite, store: Path) -> None:
+    publish(hub, pause=0)
+    kinds = ("load", "load", "prune", "list")
+    processes = [
+        subprocess.Popen([sys.executable, "-c", WORK, kind, REFERENCE, "4"], stdout=-1, stderr=-1, text=True)
+        for kind in kinds
+    ]
+    for kind, process in zip(kinds, processes, strict=True):
+        words, complaints = process.communicate(timeout=120)
+        assert process.returncode == 0, complaints
+        done, refused = map(int, words.split())
+        assert done + refused > 0, f"{kind}: {complaints[-2000:]}"
+    assert resolve(REFERENCE).read_bytes() == CONTENT
+    assert list(load_state_dict(resolve(REFERENCE))) == ["body.weight"]
+    assert list(store.glob("*.part*")) == []
