@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -35,13 +36,23 @@ class Patience:
 DEFAULT = Patience()
 
 
-def retry_after(value: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks for, given as seconds or as a date; None without a usable one."""
+def retry_after(value: str | None, date: str | None = None) -> float | None:
+    """Seconds that a `Retry-After` header asks for, given as seconds or as a date; None without a usable one.
+
+    Args:
+        date: the answer's `Date` header, the time by the server's clock; ours may be hours off.
+    """
     if value is None:
         return None
     if value.strip().isdigit():
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(value) - _time_there(date)).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def _time_there(date: str | None) -> datetime:
+    with suppress(TypeError, ValueError):
+        return parsedate_to_datetime(date or "")
+    return datetime.now(timezone.utc)

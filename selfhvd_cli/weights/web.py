@@ -161,7 +161,8 @@ def _open(
 
 def _refusal(fault: urllib.error.HTTPError, shown: str) -> Exception:
     if fault.code in PASSING:
-        return Passing(f"{shown}: the server answers {fault.code}", retry_after(fault.headers.get("Retry-After")))
+        wait = retry_after(fault.headers.get("Retry-After"), fault.headers.get("Date"))
+        return Passing(f"{shown}: the server answers {fault.code}", wait)
     detail = {
         "RepoNotFound": "no such repository, or a private one; check the name, or set HF_TOKEN",
         "GatedRepo": "a gated repository; accept its licence on its page and set HF_TOKEN",
