@@ -14,6 +14,8 @@ from torch import Tensor
 from selfhvd_cli import __version__
 from selfhvd_cli.adaptation.job import ClipReport
 from selfhvd_cli.adaptation.networks import Networks
+from selfhvd_cli.durable import lock
+from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.holdout import Standing
 from selfhvd_cli.training.trainer import StepReport
@@ -54,13 +56,19 @@ class Log:
     """One JSON object a line for every step; a resumed run drops what it is going to do again."""
 
     def __init__(self, path: Path, step: int) -> None:
-        """Args: `step` is the first that will be done (from 0); 0 begins a new log."""
-        kept: list[str] = []
-        if step and path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if _step_of(line) <= step]
+        """Args: `step` is the first that will be done (from 0); 0 begins a new log.
+
+        Raises:
+            UsageFault: another process writes it, and so the same weights.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file: IO[str] = path.open("a+", encoding="utf-8", errors="replace")
+        if not lock(self._file.fileno()):
+            self._file.close()
+            raise UsageFault(f"{path}: another selfhvd adapts to these weights; wait, or name others with -o.")
+        self._file.seek(0)
+        kept = [line for line in self._file.read().splitlines() if step and _step_of(line) <= step]
+        self._file.truncate(0)
         for line in kept:
             self._file.write(line + "\n")
 

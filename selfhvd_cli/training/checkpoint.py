@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from selfhvd_cli.durable import put_in_place
 from selfhvd_cli.errors import DiskFault, InputFault
 
 
@@ -20,7 +20,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         torch.save(state, part)
-        os.replace(part, path)
+        put_in_place(part, path)
     except (OSError, RuntimeError) as fault:
         part.unlink(missing_ok=True)
         raise DiskFault(f"{path}: checkpoint not written ({fault}); free some space and resume.") from fault

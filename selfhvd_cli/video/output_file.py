@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfhvd_cli.durable import put_in_place
+from selfhvd_cli.durable import lock, put_in_place
 from selfhvd_cli.errors import DiskFault, SelfHVDError, UsageFault
 
 DISK_ERRORS = {
@@ -68,7 +68,7 @@ class OutputFile:
                 break  # there nobody can replace or remove what another has open
             place = os.open(self.part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
             self._claim = place
-            if not _locked(place):
+            if not lock(place):
                 self._let_go()
                 raise UsageFault(f"{self.target}: another selfhvd is writing it; wait, or name another with -o.")
             with contextlib.suppress(FileNotFoundError):
@@ -110,19 +110,6 @@ class OutputFile:
             if fault.errno in DISK_ERRORS:
                 raise DiskFault(f"{self.target}: {DISK_ERRORS[fault.errno]}.") from fault
             raise
-
-
-def _locked(place: int) -> bool:
-    """Lock an open file; False while another process does. The kernel frees the lock of a process that dies."""
-    import fcntl
-
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a disk that knows no locks
-    return True
 
 
 def _is_read_only(folder: Path) -> bool:
