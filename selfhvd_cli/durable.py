@@ -1,4 +1,4 @@
-"""Durable: files that are whole whatever happens: on the disk before anything relies on them, written by one alone."""
+"""Durable: files that are whole whatever happens, on the disk before anything relies on them, one writer each."""
 
 from __future__ import annotations
 

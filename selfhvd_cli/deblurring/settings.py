@@ -12,7 +12,8 @@ from selfhvd_cli.deblurring.job import DeblurJob
 
 SEGMENT = 120
 """Frames of a segment: at most so many are lost when a run is cut off. Four seconds of most clips, two minutes of
-work on a slow machine; x264 sets a keyframe every 250 frames by itself, so one in 120 costs about a hundredth."""
+work on a slow machine. Each costs a keyframe: with x264 two shaking clips became 0 and 1 % smaller, and one that
+hardly moves 13 % larger."""
 
 
 def settings_of(job: DeblurJob, weights_sha256: str) -> dict[str, Any]:
