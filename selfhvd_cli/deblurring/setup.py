@@ -29,8 +29,8 @@ from selfhvd_cli.weights.store import find
 QUEUE_BYTES = 256 << 20
 """Memory for pictures that wait between two stages: keeps both busy, and is little beside what a network takes."""
 
-DEEPEST_QUEUE = 8
-"""Pictures that wait at most: enough to level out the bursts in which windows end."""
+DEEPEST_QUEUE = 4
+"""Pictures that wait at most: enough to level out that some frames take longer than others."""
 
 CREW_ADVANCE = 11
 """Frames by which the windows of a crew are longer than what a network that selects frames must see."""
