@@ -34,8 +34,8 @@ from selfhvd_cli.video.contents import contents_bytes, contents_sha256
 from selfhvd_cli.video.segments import Piece, SegmentFile, read_notes, read_pieces
 from selfhvd_cli.weights.verify import sha256_of
 
-SPARE = 1.1
-"""How much more room than estimated an output shall find when segments are kept beside it."""
+SPARE = 1.25
+"""How much more room than its frames so far suggest an output shall find when segments are kept beside it."""
 
 Note = tuple[Verdict | None, tuple[str, ...]]
 """What the guard did with a frame, and what happened before it."""
@@ -262,7 +262,9 @@ class Resume:
         if not manifest.segments or self._total is None:
             return True
         frame = manifest.bytes / manifest.frames
-        rest = SPARE * frame * max(0, self._total - manifest.frames)
+        part = self._job.target.with_name(self._job.target.name + ".part")
+        written = contents_bytes(part) if part.exists() else 0
+        rest = SPARE * frame * self._total - written
         free = shutil.disk_usage(self._hold.folder).free
         if free >= rest + frame * self.length or free + manifest.bytes < rest:
             return True  # the latter: the output will not fit either, and another run can go on once there is room

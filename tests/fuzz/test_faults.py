@@ -59,6 +59,48 @@ def test_a_full_and_a_read_only_disk(clip: Path, tmp_path: Path, options: str, s
     assert run.stdout == "", "something was left behind"
 
 
+IN_SEGMENTS = """
+import sys
+from selfhvd_cli.deblurring import settings
+settings.SEGMENT = 6
+from selfhvd_cli.cli import selfhvd
+selfhvd(["deblur", *sys.argv[1:], "--device", "cpu", "--crf", "1", "--preset", "ultrafast"], prog_name="selfhvd")
+"""
+
+
+@linux
+@pytest.mark.skipif(not shutil.which("unshare") or os.name == "nt" or os.geteuid() != 0, reason="mounting needs root")
+def test_a_disk_that_fills_up_under_a_long_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELFHVD_DATA_DIR", str(tmp_path / "data"))
+    source = make_clip(tmp_path / "clip.mp4", times=range(0, 34 * 20, 20), width=160, height=128)
+    (tmp_path / "long.py").write_text(IN_SEGMENTS)
+    disk, whole = tmp_path / "disk", tmp_path / "whole.mp4"
+    disk.mkdir()
+    long_run = [sys.executable, str(tmp_path / "long.py"), str(source), "-o"]
+    subprocess.run([*long_run, str(whole)], check=True, capture_output=True, timeout=200)
+    size = whole.stat().st_size
+
+    def fill(script: str, share: float) -> subprocess.CompletedProcess[str]:
+        pages = f"mount -t tmpfs -o size={round(share * size)} tmpfs {disk} || exit 77; {script}"
+        return subprocess.run(["unshare", "--mount", "sh", "-c", pages], capture_output=True, text=True, timeout=400)
+
+    command = " ".join([*long_run, f"{disk}/out.mp4"])
+    tight = fill(f"{command}; code=$?; ls -A {disk}; cmp {disk}/out.mp4 {whole} || exit 1; exit $code", 1.4)
+    if tight.returncode == 77:
+        pytest.skip("this machine lets nobody mount")
+    assert tight.returncode == 0, tight.stderr
+    assert tight.stdout.split() == ["out.mp4"], "the output came first"
+    mount = f"mount -o remount,size={4 * size} {disk}"
+    small = fill(f"{command}; echo $?; ls -A {disk}; {mount}; {command}; cmp {disk}/out.mp4 {whole}", 0.6)
+    assert small.returncode == 0, small.stderr + small.stdout
+    code, *left = small.stdout.split()
+    assert code == "7", small.stderr
+    assert len(left) == 1
+    assert left[0].endswith(".resume")
+    assert "frames are kept" in small.stderr
+    assert "going on after the" in small.stderr
+
+
 FULL_AT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
