@@ -13,7 +13,8 @@ import av
 
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.info import PIXEL_LIMIT, ColorTags, HdrMetadata, VideoInfo, refuse_absurd_size
+from selfhvd_cli.video.info import ColorTags, HdrMetadata, VideoInfo
+from selfhvd_cli.video.opening import PIXEL_LIMIT, refuse_absurd_size
 from selfhvd_cli.video.pixels import Signal, planar_format
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)

@@ -13,7 +13,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
-from selfhvd_cli.video.info import StreamInfo, VideoInfo, open_input
+from selfhvd_cli.video.info import StreamInfo, VideoInfo
+from selfhvd_cli.video.opening import open_input
 
 log = logging.getLogger(__name__)
 

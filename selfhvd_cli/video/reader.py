@@ -18,14 +18,9 @@ from av.video.stream import VideoStream
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
-from selfhvd_cli.video.info import (
-    PIXEL_LIMIT,
-    VideoInfo,
-    open_input,
-    probe,
-    raise_if_out_of_memory,
-    refuse_absurd_size,
-)
+from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.opening import PIXEL_LIMIT, open_input, raise_if_out_of_memory, refuse_absurd_size
+from selfhvd_cli.video.probe import probe
 
 log = logging.getLogger(__name__)
 

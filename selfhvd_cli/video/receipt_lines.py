@@ -7,8 +7,8 @@ from pathlib import Path
 
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.encoders import EncoderPlan
-from selfhvd_cli.video.info import open_input
 from selfhvd_cli.video.muxing import Job, Opened
+from selfhvd_cli.video.opening import open_input
 from selfhvd_cli.video.receipt import Receipt
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from selfhvd_cli.errors import SelfHVDError
-from selfhvd_cli.video.info import main_video
+from selfhvd_cli.video.probe import main_video
 
 TIMELESS = ("avi", "mpegts")
 """Containers whose packets cannot be compared by time: avi stores none, mpegts moves all of them."""

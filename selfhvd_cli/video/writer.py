@@ -23,8 +23,9 @@ from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.folder_writer import FolderWriter
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import is_frames_target
-from selfhvd_cli.video.info import VideoInfo, raise_if_out_of_memory
+from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, open_output
+from selfhvd_cli.video.opening import raise_if_out_of_memory
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.picture_stream import PictureStream
 from selfhvd_cli.video.receipt import Receipt

@@ -11,7 +11,8 @@ from pathlib import Path
 from video_clips import Track, tracks_of
 
 from selfhvd_cli.video.encoders import Encoding
-from selfhvd_cli.video.info import VideoInfo, probe
+from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.writer import open_writer

@@ -12,10 +12,10 @@ import av
 import pytest
 
 from selfhvd_cli.errors import InputFault
-from selfhvd_cli.video import info
+from selfhvd_cli.video import opening
 from selfhvd_cli.video.boxes import Box, extents, read_extent, read_movie
 from selfhvd_cli.video.claims import refuse_impossible_claims
-from selfhvd_cli.video.info import probe
+from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
 
 
@@ -129,7 +129,7 @@ def test_absurd_clocks_and_durations(clip: Callable[..., Path], header: str, pla
 
 def test_headers_that_never_end_are_given_up(clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = clip("a.mp4", sound=False)
-    monkeypatch.setattr(info, "PATIENCE", 0.05)
+    monkeypatch.setattr(opening, "PATIENCE", 0.05)
     monkeypatch.setattr(av, "open", lambda *arguments, **named: time.sleep(1))
     with pytest.raises(InputFault, match="cannot be read in"):
         probe(path)

@@ -9,7 +9,7 @@ from phone_files import copy_and_compare
 
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.boxes import extents, read_extent, read_movie
-from selfhvd_cli.video.info import probe
+from selfhvd_cli.video.probe import probe
 
 DOLBY_VISION = {"Dolby Vision metadata"}
 

@@ -13,7 +13,8 @@ import torch
 from video_clips import Recipe, draw, make
 
 from selfhvd_cli.errors import InputFault
-from selfhvd_cli.video.info import main_video, probe, refuse_absurd_size
+from selfhvd_cli.video.opening import refuse_absurd_size
+from selfhvd_cli.video.probe import main_video, probe
 from selfhvd_cli.video.reader import VideoReader, open_reader
 
 UNEVEN = (0, 20, 41, 60, 180, 181, 240, 300)

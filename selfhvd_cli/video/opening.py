@@ -1,0 +1,117 @@
+"""Opening a media file that may be damaged or hostile: what is absurd is refused before it takes memory or time."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.claims import refuse_impossible_claims
+from selfhvd_cli.video.completeness import has_index
+
+logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+MAX_SIDE = 16384
+MAX_PIXELS = 100_000_000
+"""Largest picture accepted; a damaged header can claim any size, and memory would be taken before decoding fails."""
+
+PIXEL_LIMIT = {"max_pixels": str(MAX_PIXELS)}
+"""The same, for decoders: what a picture itself states may be larger than what the container says of it."""
+
+REFUSED_BY_DECODER = f"damaged, or pictures of more than {MAX_PIXELS // 1_000_000} million pixels"
+
+PATIENCE = 120.0
+"""Seconds to open a file in. Opening reads headers; only made-up ones take FFmpeg longer than moments."""
+
+
+def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputContainer:
+    """Open a media file.
+
+    Raises:
+        InputFault: it is missing, empty, or no media file.
+    """
+    if not path.exists():
+        raise InputFault(f"{path}: no such file.")
+    if path.is_dir():
+        raise InputFault(f"{path}: is a folder without numbered PNG, JPEG or TIFF frames; name a video file.")
+    try:
+        if path.stat().st_size == 0:
+            raise InputFault(f"{path}: the file is empty (0 bytes); copy it from the phone again.")
+        refuse_impossible_claims(path)
+        return _open_in_time(path, dict(options or {}))
+    except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
+        if isinstance(fault, PermissionError):
+            raise InputFault(f"{path}: no permission to read it.") from None
+        if isinstance(fault, av.FFmpegError) and not has_index(path):
+            raise InputFault(
+                f"{path}: cannot be read as a video (its index is missing, which cameras write at the end: "
+                "the recording or the copy was cut off); copy it again, or have the camera repair it."
+            ) from fault
+        raise InputFault(f"{path}: cannot be read as a video ({reason_of(fault)}).") from fault
+
+
+def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
+    """Open in a thread of its own, which is left to itself if it takes too long: FFmpeg cannot be stopped there."""
+    opened: list[InputContainer] = []
+    faults: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            opened.append(
+                av.open(
+                    str(path), "r", container_options=options, options=dict(PIXEL_LIMIT), metadata_errors="replace"
+                )
+            )
+        except BaseException as fault:  # handed to the caller, who raises it
+            faults.append(fault)
+
+    thread = threading.Thread(target=attempt, name="open", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as fault:
+        raise MemoryError(str(fault)) from fault
+    thread.join(PATIENCE)
+    if thread.is_alive():
+        raise InputFault(
+            f"{path}: its header cannot be read in {PATIENCE:.0f} seconds; the file is damaged or hostile."
+        )
+    if opened:
+        return opened[0]
+    raise faults[0] if faults else MemoryError("no memory to open the file")
+
+
+def raise_if_out_of_memory(fault: BaseException) -> None:
+    """Raise MemoryError where FFmpeg ran out of memory, which is no damage of the file.
+
+    Raises:
+        MemoryError: that was the reason.
+    """
+    # EAGAIN is a decoder or encoder that got no thread: there was no memory for its stack.
+    if getattr(fault, "errno", None) in (errno.ENOMEM, errno.EAGAIN):
+        raise MemoryError("FFmpeg got no memory") from fault
+
+
+def refuse_absurd_size(path: Path, width: int, height: int) -> None:
+    """Raise InputFault for a picture larger than any phone's."""
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InputFault(
+            f"{path}: pictures of {width}×{height} pixels are not supported "
+            f"(at most {MAX_SIDE} a side and {MAX_PIXELS // 1_000_000} million in all)."
+        )
+
+
+def reason_of(fault: Exception) -> str:
+    """Why FFmpeg could not read something, in words."""
+    if isinstance(fault, av.ArgumentError):
+        return REFUSED_BY_DECODER
+    if getattr(fault, "errno", None) == errno.ENOMEM:
+        return "its header asks for more memory than there is"
+    if isinstance(fault, av.FFmpegError):
+        return (fault.strerror or "unreadable").rstrip(".").lower()
+    return str(fault).rstrip(".").lower() or type(fault).__name__
