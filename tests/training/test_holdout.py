@@ -81,6 +81,8 @@ def test_without_withheld_frames_the_sharpest_is_reblurred() -> None:
 def test_a_higher_score_that_moves_the_picture_does_not_win() -> None:
     base = Standing(30.0, 0.05, 80.0)
     assert Standing(30.5, 0.08, 90.0).beats(base, base)
+    assert Standing(30.1, 0.05, 90.0).beats(base, base)
+    assert not Standing(30.03, 0.05, 90.0).beats(base, base)  # the held-out truth errs by as much
     assert not Standing(30.5, 0.4, 90.0).beats(base, base)
     assert not Standing(29.9, 0.05, 99.0).beats(base, base)
     assert not Standing(float("-inf"), float("nan"), 0.0).beats(base, base)
