@@ -74,8 +74,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         window=21,
         overlap=20,
         tile_overlap=96,
-        bytes_per_pixel=700,
-        bytes_per_pixel_frame=30,
+        bytes_per_pixel=520,
+        bytes_per_pixel_frame=32,
     ),
     # zzh-tech/ESTRNN: BGR, (v - 127.5) / 255, multiples of 4.
     "ifirnn": Architecture(

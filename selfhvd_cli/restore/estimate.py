@@ -13,6 +13,7 @@ from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.packing import STEPS
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
+from selfhvd_cli.restore.tiles import tiled_pixels
 
 PROBE_SIDE = 256
 """Side of the picture that is tried: large enough that the fixed costs of a call do not count."""
@@ -44,16 +45,4 @@ def seconds_a_frame(
     each = (time.perf_counter() - started) / kept
     # A network that selects computes every frame once; the others compute the overlaps of windows twice.
     repeated = 1.0 if row.selects_frames else plan.window / (plan.window - plan.overlap)
-    return each * repeated * _pixels(plan, height, width) / (side[0] * side[1])
-
-
-def _pixels(plan: Plan, height: int, width: int) -> float:
-    """Pixels the network computes for one frame: more than it has, where tiles overlap."""
-    if plan.tile is None:
-        return height * width
-    step = plan.tile - plan.tile_overlap
-    total = 1.0
-    for size in (height, width):
-        tiles = 1 if size <= plan.tile else -(-(size - plan.tile_overlap) // step)
-        total *= tiles * min(plan.tile, size)
-    return total
+    return each * repeated * tiled_pixels(height, width, plan.tile, plan.tile_overlap) / (side[0] * side[1])

@@ -11,6 +11,7 @@ from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.memory import available_host_memory, available_memory
 from selfhvd_cli.restore.restorer import round_up
+from selfhvd_cli.restore.tiles import tiled_pixels
 
 USABLE = 0.7
 """Share of the available memory a plan may count on: estimates err and other programs live too."""
@@ -20,9 +21,16 @@ COMFORTABLE_TILE = 384
 
 SMALLEST_TILE = 64
 SMALLEST_WINDOW = 1
+SHORTEST_WINDOW = 5
+"""Of a network that remembers frames: before it gets shorter, tiles get smaller."""
+
 PACKED_BYTES = 6
 FLOAT_BYTES = 12
-"""Bytes of one pixel's three channels in the frame buffer (int16) and in float32."""
+DECODED_BYTES = 3
+"""Bytes of one pixel's three channels in the frame buffer (int16), in float32, and as decoded, at 10 bits."""
+
+QUEUED = 10
+"""Pictures in float32 that wait between the stages of a run or are under way in one, where frames are large."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +99,22 @@ def estimate_memory(architecture: Architecture, plan: Plan, height: int, width: 
     side = plan.tile or max(height, width)
     convention = architecture.convention
     sides = (round_up(max(min(side, s), convention.min_size), convention.multiple_of) for s in (height, width))
-    pixels = next(sides) * next(sides)
+    pixels = kept = next(sides) * next(sides)
+    if convention.remembers_frames:  # of every tile, while it works on one
+        kept = max(pixels, tiled_pixels(height, width, plan.tile, plan.tile_overlap))
     frames = round_up(plan.window + convention.lost_before + convention.lost_after, convention.frames_multiple_of)
     # Autocast halves the activations, while sums, copies and the frames themselves stay float32.
     scale = 1.0 if dtype == torch.float32 else 0.7
-    return int(pixels * scale * (architecture.bytes_per_pixel + architecture.bytes_per_pixel_frame * frames))
+    work, memory = architecture.bytes_per_pixel * pixels, architecture.bytes_per_pixel_frame * kept * frames
+    return int(scale * (work + memory))
 
 
 def buffer_memory(plan: Plan, height: int, width: int) -> int:
-    """Bytes of main memory for the frames a stream holds: two windows packed, one going in and one coming out."""
-    return height * width * (PACKED_BYTES * 2 * plan.window + FLOAT_BYTES * (2 * plan.window + 4))
+    """Bytes of main memory for the frames a stream holds: a window and what is new in the next, and its results."""
+    # Windows that advance by a frame give one result at a time, others all of theirs at once.
+    together = plan.window if plan.overlap < plan.window - 1 else 1
+    held = PACKED_BYTES * (plan.window + together) + DECODED_BYTES * plan.window
+    return height * width * (held + FLOAT_BYTES * (2 * together + QUEUED))
 
 
 def choose_plan(
@@ -156,17 +170,36 @@ def fits(architecture: Architecture, plan: Plan, height: int, width: int, comput
 def _lesser(
     plan: Plan, height: int, width: int, architecture: Architecture, *, free_window: bool, free_tile: bool
 ) -> Plan | None:
-    """The next plan to consider: tiles down to a comfortable side, then windows to half the default, then both on."""
+    """The next plan to consider: tiles down to a comfortable side, then windows to half the default, then both on.
+
+    Of a network that remembers frames tiles get smaller while its work on one takes more than its memory, which
+    smaller tiles only enlarge.
+    """
     side = plan.tile or max(height, width)
     smallest = max(SMALLEST_TILE, architecture.convention.min_size)
     can_window = free_window and plan.window > 1
-    can_tile = free_tile and side > smallest
-    prefer_window = side <= COMFORTABLE_TILE and plan.window > max(architecture.window // 2, 2)
+    remembers = architecture.convention.remembers_frames
+    can_tile = free_tile and side > (COMFORTABLE_TILE if remembers and free_window else smallest)
+    if remembers:
+        work = architecture.bytes_per_pixel * min(side, height) * min(side, width)
+        memory = architecture.bytes_per_pixel_frame * height * width * plan.window
+        prefer_window = plan.window > SHORTEST_WINDOW and 2 * work < memory
+    else:
+        prefer_window = side <= COMFORTABLE_TILE and plan.window > max(architecture.window // 2, 2)
     if can_window and (prefer_window or not can_tile):
         fewer = plan.window - 1
         return replace(plan, window=fewer, overlap=architecture.overlap_of(fewer))
     if not can_tile:
         return None
-    tile = max(smallest, round_up(side * 3 // 4, 16) if side > 64 else side)
+    lesser = _one_row_more(side, min(height, width), architecture.tile_overlap) if remembers else side * 3 // 4
+    tile = max(smallest, round_up(lesser, 16))
     tile = tile if tile < side else smallest
     return replace(plan, tile=tile, tile_overlap=min(architecture.tile_overlap, tile // 3))
+
+
+def _one_row_more(side: int, short: int, overlap: int) -> int:
+    """Side of tiles that cover the short side with one more of them, so that none overlap more than they must."""
+    if side >= short + 16:  # they are rounded up to multiples of 16
+        return short
+    rows = max(1, -(-(short - overlap) // max(1, side - overlap)))
+    return -(-(short - overlap) // (rows + 1)) + overlap

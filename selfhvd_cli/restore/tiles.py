@@ -42,6 +42,17 @@ class Area:
         return frames[..., self.top : self.bottom, self.left : self.right]
 
 
+def tiled_pixels(height: int, width: int, tile: int | None, overlap: int) -> int:
+    """Pixels of all tiles of a frame: more than it has, where they overlap."""
+    if tile is None:
+        return height * width
+    total = 1
+    for size in (height, width):
+        count = 1 if size <= tile else -(-(size - overlap) // (tile - overlap))
+        total *= count * min(tile, size)
+    return total
+
+
 def restore_tiled(
     restore: Callable[[Area], Tensor],
     height: int,

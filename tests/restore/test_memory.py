@@ -13,7 +13,7 @@ from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.memory import available_host_memory, available_memory, in_words
-from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory
+from selfhvd_cli.restore.plan import COMFORTABLE_TILE, SHORTEST_WINDOW, Plan, buffer_memory, choose_plan, estimate_memory
 from selfhvd_cli.restore.restorer import Convention, Restorer
 from selfhvd_cli.restore.windows import restore_stream
 
@@ -93,6 +93,19 @@ def test_plans_fit_the_limit_and_shrink_with_it(name: str, height: int, width: i
     assert needed <= limit
     tight = choose_plan(row, height, width, CPU, max_memory=limit // 4)
     assert (tight.tile or 10**6, tight.window) <= (plan.tile or 10**6, plan.window)
+
+
+def test_a_network_that_remembers_frames_gets_shorter_windows_before_tiny_tiles() -> None:
+    """What it remembers of a frame is not smaller in smaller tiles, which overlap more."""
+    row = ARCHITECTURES["lite"]
+    plan = choose_plan(row, 2160, 3840, CPU, max_memory=7 * GIB)
+    assert (plan.tile or 10**6) >= 1000
+    assert SHORTEST_WINDOW < plan.window <= row.window
+    assert choose_plan(row, 2160, 3840, CPU, max_memory=2 * GIB).tile == COMFORTABLE_TILE
+    even = choose_plan(row, 1080, 1920, CPU, max_memory=3 * GIB)
+    assert even.tile is not None
+    assert 2 * even.tile - even.tile_overlap >= 1080, "two rows of tiles cover the frame"
+    assert 2 * even.tile - even.tile_overlap <= 1080 + 16, "and do not overlap more than they must"
 
 
 def test_small_clips_take_whole_frames_and_full_windows() -> None:
