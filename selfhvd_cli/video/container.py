@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.boxes import parse
-from selfhvd_cli.video.graft import Donor, donor
+from selfhvd_cli.video.donor import Donor, donor
 from selfhvd_cli.video.info import StreamInfo, VideoInfo
 from selfhvd_cli.video.passthrough import Verdict, muxable
 

@@ -8,107 +8,34 @@ the tags, and what lies beside the movie at the top level of the file. The movie
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 from selfhvd_cli.video.boxes import (
     EMPTY_EDIT,
-    NESTED,
     Box,
     Edit,
-    Extent,
-    chunk_offsets,
-    chunk_sizes,
     get_edits,
     get_header,
     parse,
-    read_extent,
     read_movie,
     sample_sizes,
-    set_chunk_offsets,
     set_edits,
     set_header,
 )
-
-BLOCK = 1 << 23
-
-STRUCTURE = frozenset(
-    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp", b"pnot")
-)
-"""Top-level boxes that are the container's own; all others belong to the owner of the file."""
+from selfhvd_cli.video.donor import TABLES, Donor, number_of
+from selfhvd_cli.video.reassemble import assemble
 
 SOURCE_TAGS = (b"udta", b"meta")
 
 HDR_BOXES = (b"mdcv", b"clli", b"amve", b"cclv")
 """Boxes of a picture description that FFmpeg's muxer is not told about."""
 
-FRAGMENTS = frozenset(b"mvhd tkhd mdhd hdlr traf trun tfhd tfdt tref dref keys ilst avcC hvcC esds colr".split())
-"""Boxes that stand inside others; at the top level of a damaged file they are none of the owner's."""
-
-TABLES = NESTED | frozenset(b"stsd stts ctts stsc stsz stz2 stco co64 stss elst".split())
-"""Kinds that are no references, whatever box they stand in: players would take them for the track's own."""
-
 VISUAL_ENTRY = 86
 """Bytes of a picture description before its first box, header included."""
-
-
-@dataclass(frozen=True)
-class Donor:
-    """A source file whose boxes can be carried over."""
-
-    path: Path
-    movie: Box
-    top: tuple[Extent, ...]
-    quicktime: bool
-    """A `qt  ` file: its tags and sound descriptions have another form than those of mp4."""
-
-    timescale: int
-
-    def track(self, track_id: int) -> Box | None:
-        return next((each for each in self.movie.all(b"trak") if _track_id(each) == track_id), None)
-
-    def kind_of(self, track_id: int) -> str:
-        """The four letters of a track's sample description, for messages."""
-        track = self.track(track_id)
-        table = track.find(b"mdia", b"minf", b"stbl", b"stsd") if track is not None else None
-        return table.payload[12:16].decode("latin-1") if table is not None else "unknown"
-
-
-def donor(path: Path) -> Donor | None:
-    """The source as a donor; None where it is no whole, unfragmented mp4 or mov file with tables that hold."""
-    try:
-        movie, top = read_movie(path)
-        if movie.find(b"cmov") is not None:
-            return None
-        if any(each.kind in (b"moof", b"styp") for each in top):
-            return None
-        size = path.stat().st_size
-        for track in movie.all(b"trak"):
-            get_edits(track)
-            get_header(track.need(b"tkhd"))
-            get_header(track.need(b"mdia", b"mdhd"))
-            track.need(b"mdia", b"hdlr")
-            if not _self_contained(track):
-                return None
-            for start, length in zip(chunk_offsets(track), chunk_sizes(track), strict=True):
-                if start + length > size:
-                    return None
-        brand = b"qt  "
-        with path.open("rb") as file:
-            for extent in top:
-                if extent.kind == b"ftyp":
-                    brand = read_extent(file, extent)[8:12]
-        timescale = get_header(movie.need(b"mvhd"))[2]
-    except (ValueError, OSError, struct.error, IndexError):
-        return None
-    if timescale <= 0:
-        return None
-    return Donor(path, movie, tuple(top), brand == b"qt  ", timescale)
 
 
 @dataclass(frozen=True)
@@ -142,7 +69,7 @@ class Graft:
     """Texts in the tags to be replaced by others of the same length."""
 
 
-def apply(source: Donor, output: Path, plan: Graft) -> None:
+def carry_over(source: Donor, output: Path, plan: Graft) -> None:
     """Carry `plan` out on the finished file `output`, which has its movie header at the end.
 
     Raises:
@@ -153,23 +80,23 @@ def apply(source: Donor, output: Path, plan: Graft) -> None:
     if len(written) < len(plan.muxed):
         raise ValueError("fewer tracks were written than planned")
     timescale = get_header(movie.need(b"mvhd"))[2]
-    ids = [_track_id(each) for each in source.movie.all(b"trak")]
+    ids = [number_of(each) for each in source.movie.all(b"trak")]
     extra = written[len(plan.muxed) :]  # chapter names of a trimmed clip
     _renumber(written, extra, first=max(ids) + 1)
     tracks: list[Box] = []
     for track_id, track in zip(plan.muxed, written, strict=False):
         tracks.append(_muxed_track(source, track, track_id, timescale, plan))
     carried = [_carried_track(source, track_id, timescale, plan) for track_id in plan.carried]
-    ordered = sorted(tracks + [track for track, _ in carried], key=lambda track: ids.index(_track_id(track)))
+    ordered = sorted(tracks + [track for track, _ in carried], key=lambda track: ids.index(number_of(track)))
     _dress_movie(source, movie, ordered + extra, plan)
-    _assemble(source, output, top, movie, tracks + extra, carried, plan)
+    assemble(source, output, top, movie, tracks + extra, carried, brands=plan.same_kind and plan.same_codec)
 
 
 def _renumber(written: list[Box], extra: list[Box], first: int) -> None:
     """Give tracks that the source does not have IDs behind the source's, also where others refer to them."""
-    new_ids = {_track_id(track): first + number for number, track in enumerate(extra)}
+    new_ids = {number_of(track): first + number for number, track in enumerate(extra)}
     for track in extra:
-        set_header(track.need(b"tkhd"), number=new_ids[_track_id(track)])
+        set_header(track.need(b"tkhd"), number=new_ids[number_of(track)])
     for track in written:
         box = track.find(b"tref")
         if box is not None:
@@ -307,7 +234,7 @@ def _dress_movie(source: Donor, movie: Box, tracks: list[Box], plan: Graft) -> N
     head = movie.need(b"mvhd")
     duration = max((get_header(track.need(b"tkhd"))[3] for track in tracks), default=0)
     set_header(head, creation, changed, duration=duration)
-    next_id = max(_track_id(track) for track in tracks) + 1
+    next_id = max(number_of(track) for track in tracks) + 1
     head.payload = head.payload[:-4] + struct.pack(">I", next_id)
     assert movie.children is not None
     movie.children = [each for each in movie.children if each.kind != b"trak"]
@@ -338,107 +265,3 @@ def _dated(box: Box, plan: Graft) -> Box:
     for old, new in plan.dates:
         payload = payload.replace(old.encode(), new.encode())
     return Box(box.kind, payload)
-
-
-def _assemble(
-    source: Donor,
-    output: Path,
-    top: list[Extent],
-    movie: Box,
-    muxed: list[Box],
-    carried: list[tuple[Box, Box]],
-    plan: Graft,
-) -> None:
-    """Lay out the file anew, in place: type, movie header, FFmpeg's samples, carried samples, the owner's boxes."""
-    header = next(each for each in top if each.kind == b"moov")
-    begin = next(each for each in top if each.kind == b"mdat").start
-    if any(each.kind == b"mdat" and each.start > header.start for each in top):
-        raise ValueError("samples were written behind the movie header")
-    with source.path.open("rb") as donor_file, output.open("r+b") as file:
-        file_type = _file_type(source, donor_file, file, top, plan)
-        file.truncate(header.start)
-        carried_at = _append_samples(donor_file, file, carried)
-        _append_owner_boxes(source, donor_file, file)
-        end = file.seek(0, 2)
-        wide = end + BLOCK + len(movie.bytes()) * 2 > 0xFFFFFFFF
-        for track in muxed:
-            set_chunk_offsets(track, chunk_offsets(track), wide)
-        for (track, _), offsets in zip(carried, carried_at, strict=True):
-            set_chunk_offsets(track, offsets, wide)
-        shift = len(file_type) + len(movie.bytes()) - begin
-        for track in (*muxed, *(track for track, _ in carried)):
-            set_chunk_offsets(track, [offset + shift for offset in chunk_offsets(track)], wide)
-        _move_up(file, begin, end, shift)
-        file.seek(0)
-        file.write(file_type + movie.bytes())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _file_type(source: Donor, donor_file: BinaryIO, file: BinaryIO, top: list[Extent], plan: Graft) -> bytes:
-    """The source's own file type where the output is of its kind and codec, so that its brands stay as they were."""
-    theirs = [each for each in source.top if each.kind == b"ftyp"]
-    if plan.same_kind and plan.same_codec and theirs:
-        return read_extent(donor_file, theirs[0])
-    ours = [each for each in top if each.kind == b"ftyp"]
-    return read_extent(file, ours[0]) if ours else b""
-
-
-def _append_samples(donor_file: BinaryIO, file: BinaryIO, carried: list[tuple[Box, Box]]) -> list[list[int]]:
-    """Append the samples of carried tracks in a box of their own; where each chunk came to lie, for each track."""
-    total = sum(sum(chunk_sizes(original)) for _, original in carried)
-    file.seek(0, 2)
-    if total:
-        file.write(struct.pack(">I4sQ", 1, b"mdat", total + 16))
-    placed = []
-    for _, original in carried:
-        offsets = []
-        for start, length in zip(chunk_offsets(original), chunk_sizes(original), strict=True):
-            offsets.append(file.tell())
-            _copy(donor_file, file, start, length)
-        placed.append(offsets)
-    return placed
-
-
-def _append_owner_boxes(source: Donor, donor_file: BinaryIO, file: BinaryIO) -> None:
-    """Append what is beside the movie: XMP, vendor trailers such as Samsung's slow motion points."""
-    for extent in source.top:
-        if extent.kind not in STRUCTURE | TABLES | FRAGMENTS:
-            _copy(donor_file, file, extent.start, extent.end - extent.start)
-
-
-def _copy(source: BinaryIO, target: BinaryIO, start: int, length: int) -> None:
-    source.seek(start)
-    while length > 0:
-        block = source.read(min(BLOCK, length))
-        if not block:
-            raise ValueError("the source has become shorter")
-        target.write(block)
-        length -= len(block)
-
-
-def _move_up(file: BinaryIO, begin: int, end: int, shift: int) -> None:
-    """Move the bytes from `begin` to `end` by `shift`, without a second copy of the file."""
-    if shift < 0:
-        raise ValueError("the new header is smaller than the gap")
-    at = end
-    while at > begin:
-        start = max(begin, at - BLOCK)
-        file.seek(start)
-        block = file.read(at - start)
-        file.seek(start + shift)
-        file.write(block)
-        at = start
-
-
-def _track_id(track: Box) -> int:
-    return get_header(track.need(b"tkhd"))[2]
-
-
-def _self_contained(track: Box) -> bool:
-    """Whether the samples lie in the file itself."""
-    box = track.find(b"mdia", b"minf", b"dinf", b"dref")
-    if box is None:
-        return False
-    return all(entry.payload[3] & 1 for entry in parse(box.payload[8:]) if len(entry.payload) > 3)
-

@@ -17,12 +17,13 @@ from av.packet import Packet
 from torch import Tensor
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
-from selfhvd_cli.video import graft
 from selfhvd_cli.video.container import COARSE_CLOCKS, plan_layout
+from selfhvd_cli.video.donor import Donor
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.folder_writer import FolderWriter
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import is_frames_target
+from selfhvd_cli.video.graft import Graft, carry_over
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, open_output
 from selfhvd_cli.video.opening import raise_if_out_of_memory
@@ -137,11 +138,7 @@ class VideoWriter:
             raise
 
     def keep(self, keeper: Keeper) -> bool:
-        """Write in segments and let `keeper` have each; those it has are not written anew. Before the first frame.
-
-        Returns:
-            Whether that is done; some encoders cannot.
-        """
+        """Write in segments that `keeper` gets, or has; before the first frame. False where the encoder cannot."""
         assert self._pictures is not None, "a writer is used inside a with statement"
         with self._faults():
             return self._pictures.keep(keeper)
@@ -260,12 +257,12 @@ class VideoWriter:
             log.info("a damaged packet is refused at the end: %s", fault)
             opened.copier.refused += 1
 
-    def _graft(self, donor: graft.Donor, opened: Opened, first: Fraction) -> None:
+    def _graft(self, donor: Donor, opened: Opened, first: Fraction) -> None:
         like, layout = self.like, self.job.layout
         counts = opened.copier.counts if opened.copier is not None else {}
         # FFmpeg writes no track for a stream of which nothing could be read.
         written = [each.id for each in like.streams if counts.get(each.index) or each is like.main_stream]
-        plan = graft.Graft(
+        plan = Graft(
             muxed=tuple(written),
             main=like.main_stream.id,
             carried=tuple(like.streams[index].id for index in layout.carried),
@@ -278,7 +275,7 @@ class VideoWriter:
             dates=changed_dates(like.metadata, self.job.start),
         )
         try:
-            graft.apply(donor, self.file.part, plan)
+            carry_over(donor, self.file.part, plan)
         except (ValueError, struct.error, IndexError) as fault:
             raise SelfHVDError(
                 f"{self.file.target}: the tracks of the source could not be carried over ({fault}); "

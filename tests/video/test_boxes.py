@@ -26,7 +26,7 @@ from selfhvd_cli.video.boxes import (
     set_edits,
     set_header,
 )
-from selfhvd_cli.video.graft import donor
+from selfhvd_cli.video.donor import donor
 
 
 def test_a_header_is_read_and_written_byte_by_byte(clip: Callable[..., Path]) -> None:
