@@ -76,7 +76,7 @@ def prepare(
         MemoryFault: no sizes fit.
     """
     if networks.scratch:
-        fresh = {"rate": SCRATCH_RATE, "sharp_share": SCRATCH_SHARP_SHARE}
+        fresh: dict[str, Any] = {"rate": SCRATCH_RATE, "sharp_share": SCRATCH_SHARP_SHARE}
         config = replace(config, **{name: value for name, value in fresh.items() if name not in job.options})
     identity = _identity(job, networks, materials)
     saved = _saved(job, identity)

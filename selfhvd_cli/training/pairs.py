@@ -54,21 +54,20 @@ def align_labels(
         labels: `[N, 3, H, W]`: the sharp frames.
         own: `[N]`, bool: the label is the input itself: nothing to align, nothing to mask.
     """
-    anchor = torch.where(_is_near(output, inputs), output.float().clamp(0, 1), inputs)
-    found = estimator(torch.cat((anchor, labels)), torch.cat((labels, anchor)))
-    count = len(labels)
-    there = Flow(found.vectors[:count], found.confidence[:count])
-    back = Flow(found.vectors[count:], found.confidence[count:])
-    mask, occlusion = label_masks(there, back, config.masks, config.occlusion_strength)
-    exact = own.view(-1, 1, 1, 1)
-    pictures = torch.where(exact, labels, warp(labels, there.vectors, mode="bicubic").clamp(0, 1))
-    unmasked = (occlusion > UNMASKED).float().mean(dim=(1, 2, 3))
-    return AlignedLabels(
-        pictures,
-        torch.where(exact, torch.ones_like(mask), mask),
-        torch.where(own, torch.ones_like(unmasked), unmasked),
-        detail(pictures),
-    )
+    pictures, mask = labels.clone(), torch.ones_like(labels[:, :1])
+    unmasked = torch.ones_like(labels[:, 0, 0, 0])
+    others = torch.nonzero(~own).flatten()
+    if len(others):
+        output, inputs, labels = output[others], inputs[others], labels[others]
+        anchor = torch.where(_is_near(output, inputs), output.float().clamp(0, 1), inputs)
+        found = estimator(torch.cat((anchor, labels)), torch.cat((labels, anchor)))
+        count = len(labels)
+        there = Flow(found.vectors[:count], found.confidence[:count])
+        back = Flow(found.vectors[count:], found.confidence[count:])
+        mask[others], occlusion = label_masks(there, back, config.masks, config.occlusion_strength)
+        pictures[others] = warp(labels, there.vectors, mode="bicubic").clamp(0, 1)
+        unmasked[others] = (occlusion > UNMASKED).float().mean(dim=(1, 2, 3))
+    return AlignedLabels(pictures, mask, unmasked, detail(pictures))
 
 
 @torch.no_grad()
