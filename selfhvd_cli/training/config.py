@@ -89,7 +89,7 @@ class AdaptConfig:
 
     aligned_below: float = 0.25
     """Mean displacement in pixels up to which output and input count as aligned, for such a replacement. The exact
-    truth of strongly blurred frames measures 0.03 to 0.3 px off."""
+    truth of strongly blurred frames measures 0.05 to 0.37 px off."""
 
     reblurred: float = 0.0
     """Share of crops that show a sharp frame under the blur of another moment, with itself as exact label (not in
