@@ -27,7 +27,7 @@ from selfhvd_cli.deblurring.kept import (
 )
 from selfhvd_cli.deblurring.settings import difference, settings_of
 from selfhvd_cli.durable import put_in_place
-from selfhvd_cli.errors import DiskFault, UsageFault
+from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
 from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.video.contents import contents_bytes, contents_sha256
@@ -144,8 +144,13 @@ class Resume:
         segment, place = divmod(frame, self.length)
         if self._read[0] != segment:
             self._read = (segment, read_notes(self._path(segment)))
-        verdict, events = self._read[1][place]
-        return (None if verdict is None else Verdict(**verdict)), tuple(events)
+        try:
+            verdict, events = self._read[1][place]
+            return (None if verdict is None else Verdict(**verdict)), tuple(events)
+        except (ValueError, TypeError, IndexError) as fault:
+            raise InputFault(
+                f"{self._path(segment)}: has no notes of frame {frame}; remove its folder with selfhvd jobs clean."
+            ) from fault
 
     def done(self) -> None:
         """The output is whole and in its place: nothing need be kept any more."""

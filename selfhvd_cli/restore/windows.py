@@ -70,8 +70,8 @@ def restore_stream(
         plan: windows, tiles, strength.
         compute: device and precision.
         crew: processes that run the network in place of this one; a few more windows are then held.
-        done: frames at the beginning that an earlier run restored. They pass as they are; the windows behind them
-            are the same as if they had been restored now.
+        done: frames at the beginning that an earlier run restored. They come back black, with strength 0; the windows
+            behind them are the same as if they had been restored now.
 
     Raises:
         MemoryFault: out of memory, also with the smallest tiles and windows.
@@ -167,13 +167,13 @@ def _wanted(scene: Iterator[Frame], plan: Plan, selects: bool) -> Iterator[tuple
 def _computed(
     engine: Engine, wanted: Iterator[tuple[Window, slice]], crew: Crew | None, done: int
 ) -> Iterator[tuple[tuple[Window, slice], Iterable[Tensor]]]:
-    """The network's pictures of each window, here or by a crew; for windows that nobody needs, the input's."""
+    """The network's pictures of each window, here or by a crew; black ones of windows that nobody needs."""
     first: list[tuple[Window, slice]] = []
     for window, keep in wanted:
         if window.start + keep.stop > done:
             first.append((window, keep))
             break
-        yield (window, keep), torch.stack([unpack(frame.packed) for frame in window.frames[keep]])
+        yield (window, keep), [torch.zeros(()).expand(frame.packed.shape) for frame in window.frames[keep]]
 
     def rest() -> Iterator[tuple[Window, slice]]:
         # Taken out of the list (chain would hold on to it): a window is a lot of memory.

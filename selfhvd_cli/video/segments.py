@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO, Any, Protocol
 
 from av.packet import Packet
 from av.video.stream import VideoStream
+
+from selfhvd_cli.errors import InputFault
 
 _MAGIC = b"selfhvd segment 1\n"
 _HEAD = struct.Struct("<qqqqBQ")
@@ -78,8 +81,8 @@ class SegmentFile:
         self._write(_HEAD.pack(len(piece.data), piece.pts, dts, piece.duration, piece.is_key, 0))
         self._write(piece.data)
 
-    def finish(self, notes: Any) -> tuple[int, str]:
-        """End the file with notes (whatever JSON holds); its size in bytes and its sha256."""
+    def finish(self, notes: Sequence[Any]) -> tuple[int, str]:
+        """End the file with notes, one a frame (whatever JSON holds); its size in bytes and its sha256."""
         words = json.dumps(notes, ensure_ascii=False).encode()
         self._write(_HEAD.pack(-1, 0, 0, 0, 0, len(words)))
         self._write(words)
@@ -104,22 +107,42 @@ def read_pieces(path: Path) -> Iterator[Piece]:
     """The pieces of a segment that was verified.
 
     Raises:
-        ValueError: it is none.
+        InputFault: it is none, though its list vouches for it.
     """
-    with path.open("rb") as file:
+    whole = path.stat().st_size
+    with _sound(path), path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise ValueError(f"{path} is no segment")
+            raise ValueError("it does not begin as one")
         while True:
             size, pts, dts, duration, is_key, _ = _HEAD.unpack(file.read(_HEAD.size))
             if size < 0:
                 return
+            if size > whole:
+                raise ValueError("a piece is larger than the whole")
             yield Piece(file.read(size), pts, None if dts == _UNSET else dts, duration, bool(is_key))
 
 
-def read_notes(path: Path) -> Any:
-    """The notes at the end of a segment."""
-    with path.open("rb") as file:
+def read_notes(path: Path) -> list[Any]:
+    """The notes at the end of a segment, one a frame.
+
+    Raises:
+        InputFault: there are none that can be read.
+    """
+    with _sound(path), path.open("rb") as file:
         file.seek(-_END.size, 2)
         (length,) = _END.unpack(file.read(_END.size))
         file.seek(-_END.size - length, 2)
-        return json.loads(file.read(length))
+        notes = json.loads(file.read(length))
+        if not isinstance(notes, list):
+            raise ValueError("its notes are no list")
+        return notes
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OverflowError, struct.error, OSError) as fault:
+        raise InputFault(
+            f"{path}: is no segment ({fault}); remove its folder with selfhvd jobs clean, and begin anew."
+        ) from fault

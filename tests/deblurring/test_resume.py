@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from selfhvd_cli.deblurring.kept import MANIFEST, Hold, folders_for, read_manife
 from selfhvd_cli.deblurring.report import DeblurReport, Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.deblurring.whereabouts import noted
-from selfhvd_cli.errors import DiskFault, UsageFault
+from selfhvd_cli.errors import DiskFault, SelfHVDError, UsageFault
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.segments import SegmentFile
@@ -209,6 +210,42 @@ def test_names_in_a_manifest_cannot_leave_the_folder(job: DeblurJob, tmp_path: P
     report, _ = run(job)
     assert report.frames_resumed == 0
     assert (tmp_path / "00000.segment").exists()
+
+
+BEGIN = b"selfhvd segment 1\n"
+END = (-1).to_bytes(8, "little", signed=True) + bytes(33)
+TWO = (2).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"",
+        BEGIN,
+        BEGIN + b"\xff" * 41,
+        BEGIN + (2**60).to_bytes(8, "little") + bytes(33),
+        BEGIN + END + b"[]" + TWO,
+        BEGIN + END + b"{}" + TWO,
+    ],
+)
+def test_forged_segments_are_refused_in_words(job: DeblurJob, forged: bytes) -> None:
+    folder = cut_off(job)
+    (folder / "00000.segment").write_bytes(forged)
+    values = json.loads((folder / MANIFEST).read_text())
+    values["segments"][0].update(bytes=len(forged), sha256=hashlib.sha256(forged).hexdigest())
+    (folder / MANIFEST).write_text(json.dumps(values))
+    with pytest.raises(SelfHVDError, match="remove its folder with selfhvd jobs clean"):
+        run(job)
+    assert not job.target.exists()
+
+
+@pytest.mark.parametrize("plan", [{}, {"window": 0}, {"window": "x"}, {"window": 10**9}, {"tile": -1, "window": 4}])
+def test_a_forged_plan_does_no_harm(job: DeblurJob, plan: dict[str, object]) -> None:
+    folder = cut_off(job)
+    values = json.loads((folder / MANIFEST).read_text())
+    values["plan"] = plan
+    (folder / MANIFEST).write_text(json.dumps(values))
+    assert run(job)[0].frames == 22
 
 
 def test_another_input_of_that_name_is_noticed(job: DeblurJob) -> None:

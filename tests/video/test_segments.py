@@ -136,8 +136,8 @@ def test_a_segment_file_gives_back_what_it_was_given(tmp_path: Path) -> None:
     file = SegmentFile(tmp_path / "segment")
     for piece in pieces:
         file.add(piece)
-    size, digest = file.finish({"words": ["ä", 1.5]})
+    size, digest = file.finish([{"words": ["ä", 1.5]}])
     assert size == (tmp_path / "segment").stat().st_size
     assert len(digest) == 64
     assert list(read_pieces(tmp_path / "segment")) == pieces
-    assert read_notes(tmp_path / "segment") == {"words": ["ä", 1.5]}
+    assert read_notes(tmp_path / "segment") == [{"words": ["ä", 1.5]}]
