@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from selfhvd_cli.deblurring import whereabouts
 from selfhvd_cli.deblurring.job import DeblurJob
@@ -25,21 +24,18 @@ from selfhvd_cli.deblurring.kept import (
     sound_segments,
     write_manifest,
 )
+from selfhvd_cli.deblurring.notes import KeptNotes, Note, NotesToKeep
 from selfhvd_cli.deblurring.settings import difference, settings_of
 from selfhvd_cli.durable import put_in_place
-from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
+from selfhvd_cli.errors import DiskFault, UsageFault
 from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.video.contents import contents_bytes, contents_sha256
-from selfhvd_cli.video.segments import Piece, SegmentFile, read_notes, read_pieces
+from selfhvd_cli.video.segments import Piece, SegmentFile, read_pieces
 from selfhvd_cli.weights.verify import sha256_of
 
 SPARE = 1.25
 """How much more room than its frames so far suggest an output shall find when segments are kept beside it."""
-
-Note = tuple[Verdict | None, tuple[str, ...]]
-"""What the guard did with a frame, and what happened before it."""
-
 
 class Resume:
     """Keeps the segments of one job (a `video.segments.Keeper`), and finds those of an earlier run.
@@ -77,8 +73,8 @@ class Resume:
             segments=(),
         )
         self._file: SegmentFile | None = None
-        self._notes: dict[int, Note] = {}
-        self._read: tuple[int, list[Any]] = (-1, [])
+        self._notes = NotesToKeep()
+        self._kept_notes: KeptNotes | None = None
         self._stopped = False
         self._messages: deque[str] = deque()
 
@@ -137,20 +133,14 @@ class Resume:
     def note(self, frame: int, verdict: Verdict | None, events: tuple[str, ...]) -> None:
         """Remember what was done with a frame that is about to be written."""
         if not self._stopped:
-            self._notes[frame] = (verdict, events)
+            self._notes.add(frame, verdict, events)
 
     def noted(self, frame: int) -> Note:
         """What was done with a kept frame."""
         segment, place = divmod(frame, self.length)
-        if self._read[0] != segment:
-            self._read = (segment, read_notes(self._path(segment)))
-        try:
-            verdict, events = self._read[1][place]
-            return (None if verdict is None else Verdict(**verdict)), tuple(events)
-        except (ValueError, TypeError, IndexError) as fault:
-            raise InputFault(
-                f"{self._path(segment)}: has no notes of frame {frame}; remove its folder with selfhvd jobs clean."
-            ) from fault
+        if self._kept_notes is None or self._kept_notes.path != self._path(segment):
+            self._kept_notes = KeptNotes(self._path(segment))
+        return self._kept_notes.of(place)
 
     def done(self) -> None:
         """The output is whole and in its place: nothing need be kept any more."""
@@ -182,9 +172,7 @@ class Resume:
         try:
             if not self._manifest.source_sha256:
                 self._hash_source()
-            first = number * self.length
-            notes = [self._notes.pop(frame) for frame in range(first, first + self.length)]
-            size, digest = file.finish([(asdict(verdict) if verdict else None, events) for verdict, events in notes])
+            size, digest = file.finish(self._notes.take(number * self.length, self.length))
             path = self._path(number)
             put_in_place(file.path, path)
             segments = (*self._manifest.segments, Segment(path.name, size, digest))
