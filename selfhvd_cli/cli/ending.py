@@ -5,18 +5,17 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import click
 
 from selfhvd_cli.cli.console import Console
+from selfhvd_cli.cli.interruptions import interruptible
 from selfhvd_cli.errors import (
     INTERRUPTED,
     DiskFault,
@@ -31,7 +30,7 @@ from selfhvd_cli.errors import (
 def exit_code_of(run: Callable[[], Any], console: Console) -> int:
     """Run a command to its end; say what went wrong, if anything did, and give the exit code."""
     try:
-        with _termination_as_interrupt(), _side_remarks(console):
+        with interruptible(), _side_remarks(console):
             outcome = run()
         # Outside standalone mode click returns the code of `ctx.exit(code)` in place of the command's value.
         code = outcome if isinstance(outcome, int) else 0
@@ -119,27 +118,3 @@ def _side_remarks(console: Console) -> Iterator[None]:
     finally:
         logger.removeHandler(relay)
         logger.setLevel(level)
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM (and a closed terminal) end a run the way Ctrl-C does, so that it cleans up behind itself."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {}
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            number = getattr(signal, name)
-            if signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup
-            try:
-                previous[number] = signal.signal(number, interrupt)
-            except ValueError:
-                break  # not the main thread: signals belong to whoever called us
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -152,7 +152,8 @@ def judge(drill: Drill, blow: signal.Signals, code: int, said: str, overwrites: 
         return "the old output is gone"
     if blow is signal.SIGKILL:
         return None if code in (-signal.SIGKILL, 0) else f"exit code {code}"
-    if code == -blow and "Error (" not in said and "selfhvd_cli" not in said:
+    early = code == -blow or "<frozen site>" in said
+    if early and "Error (" not in said and "selfhvd_cli" not in said:
         return None  # struck before the interpreter had begun with the command
     if code == -signal.SIGINT:
         code = 130  # Python's own end where the blow falls into an import; shells call both the same
