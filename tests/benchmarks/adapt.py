@@ -63,7 +63,7 @@ class Size:
 
 
 FULL = Size(5, 288, 384, 60, 500, 2000, 12.0, {})
-SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2})
+SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2, "rate": 1e-4})
 QUICK = Size(2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2})
 
 
@@ -219,12 +219,13 @@ def part_c(clips: list[Clip], folder: Path, size: Size, init: str | None, only: 
     fresh = init == SCRATCH
     steps = size.scratch_steps if fresh else size.steps
     size = dataclasses.replace(size, steps=steps)
-    rate = {"rate": SCRATCH_RATE} if fresh else {}
+    if fresh:
+        size = dataclasses.replace(size, options=size.options | {"rate": SCRATCH_RATE})
     print(f"\n(c) ablations with lite, {steps} steps, mean over clips; gain over the input in dB")
     chosen = [name for name in ABLATIONS if not only or name in only]
     line("as shipped", _mean([gains(loaded("lite", None if fresh else init), clip) for clip in clips]))
     for name in chosen:
-        found = [gains(adapted(clip, folder, size, init, **rate, **ABLATIONS[name])[0], clip) for clip in clips]
+        found = [gains(adapted(clip, folder, size, init, **ABLATIONS[name])[0], clip) for clip in clips]
         line(name, _mean(found), " ".join(f"{each['blurry']:+.2f}" for each in found))
 
 
