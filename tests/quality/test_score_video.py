@@ -63,7 +63,7 @@ def test_several_videos_get_arrows(tmp_path: Path) -> None:
         "blur": "better",
     }
     assert [one.direction for one in same.scores if one.difference] == ["same", "same"]
-    assert same.of("shift").interval.mean == 0  # type: ignore[union-attr]
+    assert same.of("shift").interval.mean < 1e-4  # type: ignore[union-attr]
 
 
 def test_every_other_frame_and_its_successor(tmp_path: Path) -> None:

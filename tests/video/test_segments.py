@@ -77,7 +77,8 @@ def decoded(path: Path) -> list[Fraction]:
     [("h264", ".mp4"), ("h264", ".mkv"), ("hevc", ".mov"), ("av1", ".mp4"), ("prores", ".mov"), ("ffv1", ".mkv")],
 )
 def test_a_run_that_goes_on_writes_the_same_file(tmp_path: Path, codec: str, ending: str) -> None:
-    source = make_clip(tmp_path / "clip.mp4", UNEVEN)
+    # On 80x64 pixels, one row of blocks, x265 itself does not write the same twice.
+    source = make_clip(tmp_path / "clip.mp4", UNEVEN, width=128, height=96)
     encoding = Encoding(codec=codec, preset="veryfast")
     whole = Shelf(8)
     straight = contents(write(source, tmp_path / f"straight{ending}", encoding, whole))
