@@ -22,7 +22,7 @@ from selfhvd_cli.deblurring.report import Progress
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import SelfHVDError, means_device_failed
 from selfhvd_cli.heap import keep_large_blocks
-from selfhvd_cli.restore.memory import available_memory
+from selfhvd_cli.restore.memory import share_of_memory
 from selfhvd_cli.waiting import wait_asleep
 
 FREE = "free"
@@ -117,14 +117,11 @@ class _Place:
 
 def _fitted(jobs: Sequence[DeblurJob], devices: Sequence[str]) -> list[tuple[int, DeblurJob]]:
     """The jobs with their numbers, the memory shared between the processes on a CPU."""
-    sharing = sum(device == "cpu" for device in devices)
-    fitted = []
-    for number, job in enumerate(jobs):
-        memory = job.max_memory
-        if sharing > 1:
-            memory = available_memory(torch.device("cpu"), job.max_memory) // sharing
-        fitted.append((number, replace(job, devices=(), max_memory=memory)))
-    return fitted
+    cpu = torch.device("cpu")
+    return [
+        (number, replace(job, devices=(), max_memory=share_of_memory(devices, cpu, job.max_memory)))
+        for number, job in enumerate(jobs)
+    ]
 
 
 def _died(device: str) -> SelfHVDError:

@@ -16,7 +16,7 @@ from selfhvd_cli.device import Compute, choose_compute
 from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
-from selfhvd_cli.restore.memory import available_memory
+from selfhvd_cli.restore.memory import share_of_memory
 from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits
 from selfhvd_cli.restore.precision import settle_precision
 from selfhvd_cli.video.info import VideoInfo
@@ -157,20 +157,12 @@ def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> 
         window=job.window,
         tile=job.tile,
         strength=job.strength,
-        max_memory=_share_of_memory(job, compute),
+        max_memory=share_of_memory(job.devices, compute.device, job.max_memory),
     )
     if len(job.devices) > 1 and job.window is None and loaded.architecture.selects_frames:
         # A process of a crew sees the surroundings of a window anew each time: let it restore several frames there.
         plan = replace(plan, window=plan.window + CREW_ADVANCE)
     return plan
-
-
-def _share_of_memory(job: DeblurJob, compute: Compute) -> int | None:
-    """What each process may take; those on a CPU share one memory."""
-    sharing = sum(device == "cpu" for device in job.devices)
-    if sharing < 2:
-        return job.max_memory
-    return available_memory(compute.device, job.max_memory) // sharing
 
 
 def _crew(job: DeblurJob, loaded: Loaded, weights: Path, compute: Compute, plan: Plan) -> Crew | None:

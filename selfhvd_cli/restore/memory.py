@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,6 +29,18 @@ def available_memory(device: torch.device, max_memory: int | None = None) -> int
     else:
         free = available_host_memory()
     return free if max_memory is None else min(free, max_memory)
+
+
+def share_of_memory(devices: Sequence[str], device: torch.device, max_memory: int | None = None) -> int | None:
+    """The limit for each of several processes, one on each of `devices`: those on a CPU share one memory.
+
+    Args:
+        devices: names as of `--device`.
+        device: whose memory is shared.
+        max_memory: the user's own limit in bytes for what the run takes; it is the answer where nobody shares.
+    """
+    sharing = sum(name == "cpu" for name in devices)
+    return max_memory if sharing < 2 else available_memory(device, max_memory) // sharing
 
 
 def available_host_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> int:
