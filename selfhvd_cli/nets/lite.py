@@ -185,12 +185,12 @@ class Lite(nn.Module):
         batch = target.shape[0]
         here = split(target - 0.5, GRID)
         channels = to_channels(here)
-        around = [source - 0.5 for source in sources.unbind(1)]
-        there = to_channels(split(torch.stack(around, dim=1).flatten(0, 1), GRID))
+        sources = sources - 0.5
+        there = to_channels(split(sources.flatten(0, 1), GRID))
         described = self._describe(torch.cat((channels, there)), levels)
         alignments = self._align([d[:batch] for d in described], [d[batch:] for d in described], start)
         before = None if recorded is None else split(recorded - 0.5, GRID)
-        return Restoration(self._restore(here, channels, around, alignments[-1], before) + 0.5, alignments)
+        return Restoration(self._restore(here, channels, sources.unbind(1), alignments[-1], before) + 0.5, alignments)
 
     def restore_half(self, target: Tensor, sources: Tensor) -> Restoration:
         """`restore` of the same pictures at half their size."""
