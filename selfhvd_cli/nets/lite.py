@@ -29,6 +29,7 @@ from selfhvd_cli.nets.lite_alignment import (
     unknown,
 )
 from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
+from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
 from selfhvd_cli.ops.warp import warp_enlarged
@@ -195,8 +196,8 @@ class Lite(nn.Module):
     def restore_half(self, target: Tensor, sources: Tensor) -> Restoration:
         """`restore` of the same pictures at half their size."""
         batch, count = sources.shape[:2]
-        around = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, (batch, count))
-        return self.restore(F.avg_pool2d(target, 2), around)
+        around = half_size(sources.flatten(0, 1)).unflatten(0, (batch, count))
+        return self.restore(half_size(target), around)
 
     def align(self, target: Tensor, source: Tensor) -> Alignment:
         """Flow from `target` to `source`, `[B, 3, H, W]` each; sides multiples of 8, at least 64."""

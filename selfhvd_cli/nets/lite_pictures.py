@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.ops.phases import half_size
+from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.sharpness import sharpness
 
 

@@ -33,13 +33,6 @@ def from_channels(values: Tensor, phases: int) -> Tensor:
     return values.float().transpose(1, 2).contiguous().unflatten(2, (-1, phases))
 
 
-def half_size(picture: Tensor) -> Tensor:
-    """Means of 2×2 pixels, `[N, C, H/2, W/2]` of `[N, C, H, W]`: `F.avg_pool2d`, in a third of the time on a CPU."""
-    height, width = picture.shape[-2] // 2 * 2, picture.shape[-1] // 2 * 2
-    rows = picture[..., 0:height:2, :width] + picture[..., 1:height:2, :width]
-    return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
-
-
 def for_convolution(*parts: Tensor) -> Tensor:
     """The parts side by side as one channels-last input, cast to the autocast type first: half the bytes to move."""
     cast = [_cast(part) for part in parts]

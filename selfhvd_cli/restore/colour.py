@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import block_means, enlarged
 from selfhvd_cli.ops.stencil import smooth
-from selfhvd_cli.restore.keep_sharp import BLOCK, enlarged
+from selfhvd_cli.restore.keep_sharp import BLOCK
 
 SAME = 1.0 / 255.0
 """Local change of the mean that is left as it is; more is taken off."""
@@ -29,13 +29,13 @@ def put_back_colour(source: Tensor, picture: Tensor) -> Tensor:
     """
     change = picture[..., ::STEP, ::STEP] - source[..., ::STEP, ::STEP]
     overall = change.mean((2, 3), keepdim=True)
-    local = smooth(F.avg_pool2d(change, PATCH // STEP, ceil_mode=True)) - overall
+    local = smooth(block_means(change, PATCH // STEP)) - overall
     excess = local - local.clamp(-SAME, SAME)
     picture.sub_(overall)
     if float(excess.abs().max()) > 0.5 * SAME:
         for channel in range(3):
             one = slice(channel, channel + 1)
-            picture[:, one].sub_(enlarged(excess[:, one], picture, PATCH))
+            picture[:, one].sub_(enlarged(excess[:, one], PATCH, picture.shape[-2:]))
     picture.clamp_(0.0, 1.0)
     off = (local + overall).abs().amax(1, keepdim=True)
-    return enlarged(off, picture[..., ::BLOCK, ::BLOCK], PATCH // BLOCK)
+    return enlarged(off, PATCH // BLOCK, picture[..., ::BLOCK, ::BLOCK].shape[-2:])

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.stencil import smooth
 
 NOISE = 2.0 / 255.0
@@ -41,7 +42,7 @@ def displacements(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
         # What does not move with the rest (an object of its own, a lamp that swayed) loses its vote.
         error = (change + gx * whole[0] + gy * whole[1]).square()
         weight = 1.0 / (1.0 + error / (4.0 * error.mean()).clamp_min(1e-10))
-    blocks = F.avg_pool2d(products, 2, ceil_mode=True)
+    blocks = block_means(products, 2)
     local = F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False)
     return whole, _solve(local, NOISE**2)
 
@@ -59,10 +60,10 @@ def shifted(picture: Tensor, by: Tensor) -> Tensor:
     if picture.device.type == "cpu":
         # Five times as fast as the two convolutions.
         taps = columns.numpy(), rows.numpy()
-        planes = [
-            cv2.sepFilter2D(plane.numpy(), -1, *taps, borderType=cv2.BORDER_REPLICATE) for plane in picture[0]
-        ]
-        return torch.stack([torch.from_numpy(plane) for plane in planes]).unsqueeze(0).clamp_(0.0, 1.0)
+        moved = torch.empty(picture.shape)
+        for plane, target in zip(picture[0].numpy(), moved[0].numpy(), strict=True):
+            cv2.sepFilter2D(plane, -1, *taps, dst=target, borderType=cv2.BORDER_REPLICATE)
+        return moved.clamp_(0.0, 1.0)
     channels = picture.shape[1]
     padded = F.pad(picture, (3, 3, 3, 3), mode="replicate")
     across = F.conv2d(padded, columns.view(1, 1, 1, 7).expand(channels, -1, -1, -1), groups=channels)

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import block_means, enlarged
 from selfhvd_cli.ops.stencil import binomial
-from selfhvd_cli.restore.keep_sharp import enlarged
 
 NOISE = 2.0 / 255.0
 """Overshoot that is nothing yet."""
@@ -25,10 +25,10 @@ def beyond(source: Tensor, picture: Tensor, allowed: float) -> tuple[Tensor, Ten
     """
     high, low = highest(source), -highest(-source)
     margin = allowed * (high - low) + NOISE
-    high, low = enlarged(binomial(high + margin), source, 2), enlarged(binomial(low - margin), source, 2)
+    high, low = (enlarged(binomial(limit), 2, source.shape[-2:]) for limit in (high + margin, low - margin))
     over = picture - torch.minimum(torch.maximum(picture, low), high)
-    cut = F.avg_pool2d(over.abs(), 4, ceil_mode=True)
-    change = F.avg_pool2d((picture - source).abs_(), 4, ceil_mode=True)
+    cut = block_means(over.abs(), 4)
+    change = block_means((picture - source).abs_(), 4)
     return over, binomial(cut) / (binomial(change) + NOISE)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import block_means, enlarged
 from selfhvd_cli.ops.stencil import binomial, fine_band, laplacian
 
 BLOCK = 8
@@ -62,13 +62,15 @@ def measure(source: Tensor, picture: Tensor) -> Detail:
     at_grain = fine_band(at_source)
     fields = (at_source, at_change, at_grain)
     pairs = [(0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)]
-    means = [F.avg_pool2d(fields[one] * fields[two], BLOCK, ceil_mode=True) for one, two in pairs]
+    means = [block_means(fields[one] * fields[two], BLOCK) for one, two in pairs]
     energy, cross, change, grain_source, grain_change, grain = binomial(torch.cat(means, dim=1)).split(1, dim=1)
     return Detail(energy, cross, change, grain_source, grain_change, grain, _variance(at_source))
 
 
 def _variance(field: Tensor) -> float:
-    return float(field.var(correction=0)) * 255.0**2
+    """In 8-bit code values. A Laplacian's mean is next to nothing, so nothing cancels out here."""
+    square = float(torch.linalg.vector_norm(field).square()) / field.numel()
+    return (square - float(field.mean()) ** 2) * 255.0**2
 
 
 class Mix(NamedTuple):
@@ -100,13 +102,13 @@ def keep_sharp(source: Tensor, picture: Tensor, trust: Tensor, detail: Detail) -
     lost = binomial(surely * ramp(_needed_grain(trust, detail), LOST))
     mask = trust * (1.0 - lost)
     needed = binomial(_needed_grain(mask, detail).clamp_(0.0, LOST[1]))
-    mixed = torch.lerp(source, picture, enlarged(mask, source))
+    mixed = torch.lerp(source, picture, enlarged(mask, BLOCK, source.shape[-2:]))
     fine: Tensor | None = None
     for share in (_needed_share(mask, needed, detail), 1.0, 1.5):
         added: Tensor | None = None
         if share > 0.0:
             fine = fine_band(source) if fine is None else fine
-            added = enlarged(needed * share, source).mul_(fine)
+            added = enlarged(needed * share, BLOCK, source.shape[-2:]).mul_(fine)
         after = _variance(laplacian(mixed if added is None else mixed + added))
         if after >= detail.sharpness:
             return Mix(mask, added, after)
@@ -144,9 +146,3 @@ def ramp(measured: Tensor, limits: tuple[float, float]) -> Tensor:
     """0 where a measure is below the first limit, 1 above the second, smooth between."""
     position = ((measured - limits[0]) / (limits[1] - limits[0])).clamp_(0.0, 1.0)
     return position * position * (3.0 - 2.0 * position)
-
-
-def enlarged(coarse: Tensor, like: Tensor, factor: int = BLOCK) -> Tensor:
-    """A coarse map at the size of a picture."""
-    height, width = like.shape[-2:]
-    return F.interpolate(coarse, scale_factor=factor, mode="bilinear", align_corners=False)[..., :height, :width]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.stencil import binomial
 
 LENGTHS = (1.0, 2.0, 4.0, 7.0)
@@ -54,7 +55,7 @@ def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
 
 def _around(squares: Tensor) -> Tensor:
     """Mean over about six pixels, at every second one: one blur must explain them all."""
-    return binomial(F.avg_pool2d(squares, 2, ceil_mode=True))
+    return binomial(block_means(squares, 2))
 
 
 def lengths() -> list[float]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from selfhvd_cli.ops.phases import from_channels, half_size, join, split, to_channels
+from selfhvd_cli.ops.phases import from_channels, join, split, to_channels
 from selfhvd_cli.ops.warp import coordinates, warp, warp_enlarged
 
 
@@ -17,12 +17,6 @@ def test_phases_are_those_of_pixel_unshuffle_and_lead_back() -> None:
     assert to_channels(phases).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(from_channels(to_channels(phases), 16), phases)
     assert torch.equal(join(phases, 4), picture)
-
-
-@pytest.mark.parametrize(("height", "width"), [(8, 12), (9, 13)])
-def test_half_size_is_the_mean_of_four_pixels(height: int, width: int) -> None:
-    picture = torch.rand(2, 3, height, width)
-    assert torch.allclose(half_size(picture), F.avg_pool2d(picture, 2), atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
