@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite, Restoration
 from selfhvd_cli.nets.lite_alignment import Alignment
 from selfhvd_cli.nets.lite_pictures import with_change
+from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.synthesis.pool import Batch, WindowPool, read_photos, to_batch, window_at
 from selfhvd_cli.training.averaging import Average
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
@@ -186,7 +186,7 @@ def validate(network: Lite, paths: list[Path], config: PretrainConfig, compute: 
 def _cascade(network: Lite, target: Tensor, sources: Tensor) -> tuple[Restoration, Restoration]:
     """The target restored at half its size, then, with what that changed, at its own; each is trained by itself."""
     half = network.restore_half(target, sources)
-    seen = with_change(target, F.avg_pool2d(target, 2), half.frames.detach())
+    seen = with_change(target, half_size(target), half.frames.detach())
     start = Alignment(*(part.detach() for part in half.alignments[-1]))
     return half, network.restore(seen, sources, start, target)
 
@@ -247,7 +247,7 @@ class _State:
         picture = picture_loss(result.frames, sharp)
         flow = flow_loss(result.alignments, flows.flatten(0, 1))
         if half is not None:
-            picture = picture + picture_loss(half.frames, F.avg_pool2d(sharp, 2))
+            picture = picture + picture_loss(half.frames, half_size(sharp))
             flow = flow + flow_loss(half.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()

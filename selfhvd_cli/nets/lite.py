@@ -32,7 +32,7 @@ from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
 from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
-from selfhvd_cli.ops.warp import warp_enlarged
+from selfhvd_cli.ops.warp import warp_phases
 
 SMALLEST_SCALE = 250
 """Short side in pixels down to which a frame is halved: a blur of 30 pixels in 1080p is one of 8 there. At 640×480
@@ -43,6 +43,9 @@ SHARP_SHARE = 0.9
 
 GRID = 4
 """Pixels a side that make one of the grid on which the network works; its phases are the channels."""
+
+LARGEST = 30.0
+"""Largest logit of a source: its exponential is finite, and leaves nothing of the others."""
 
 FINE_LEVELS = 1
 """Levels of the flow that are refined where a smaller scale has found it: its last is this scale's second."""
@@ -287,7 +290,7 @@ class Lite(nn.Module):
         doubt = torch.cat((alignment.log_scale, inside_picture(alignment.flow)), dim=1)
         each = (part.unflatten(0, (-1, len(sources))).unbind(1) for part in (alignment.flow, doubt))
         advice = [
-            self._consult(split(warp_enlarged(source, GRID * flow, GRID), GRID), certainty, guide)
+            self._consult(warp_phases(source, GRID * flow, GRID), certainty, guide)
             for source, flow, certainty in zip(sources, *each, strict=True)
         ]
         if recorded is not None:
@@ -300,7 +303,7 @@ class Lite(nn.Module):
         deep = self.deep(F.leaky_relu(self.down(x), 0.1, inplace=True))
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
         residual = self.residual(F.leaky_relu(x, 0.1))
-        return join(mixed + from_channels(residual, GRID**2), GRID)
+        return join(mixed.add_(from_channels(residual, GRID**2)), GRID)
 
     def _consult(self, picture: Tensor, doubt: Tensor, guide: Tensor) -> Advice:
         """Compare the phases of an aligned source with the target: `doubt` `[B, 2, h, w]`, `guide` `[B, E, h, w]`."""
@@ -316,12 +319,13 @@ class Lite(nn.Module):
 
 def _mixed(here: Tensor, advice: Sequence[Advice]) -> Tensor:
     """Weighted mean of target and sources, phases `[B, h, 3, 16, w]`."""
-    logits = [each.logits for each in advice]
-    weights = torch.softmax(torch.stack([torch.zeros_like(logits[0]), *logits]), dim=0)
-    mixed = weights[0] * here
-    for weight, each in zip(weights[1:], advice, strict=True):
-        mixed = torch.addcmul(mixed, weight, each.picture)
-    return mixed
+    # Their softmax, the target's logit being 0, without writing down all weights side by side.
+    total, mixed = torch.ones_like(advice[0].logits), here
+    for number, each in enumerate(advice):
+        weight = each.logits.clamp(max=LARGEST).exp_()
+        total = total.add_(weight)
+        mixed = mixed.addcmul_(weight, each.picture) if number else torch.addcmul(here, weight, each.picture)
+    return mixed.mul_(total.reciprocal())
 
 
 def _summary(advice: Sequence[Advice]) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.ops.blocks import half_size
+from selfhvd_cli.ops.blocks import half_size, resized
 from selfhvd_cli.ops.sharpness import sharpness
 
 
@@ -54,9 +54,8 @@ class Shot:
 
 def with_change(frame: Tensor, before: Tensor, after: Tensor, black: float = 0.0) -> Tensor:
     """`frame`, larger, plus what became of a small picture of it, `before`; in [black, black + 1]."""
-    # Enlarged with `antialias`, whose kernel differs little, in a third of the time on a CPU; results are as good.
-    change = F.interpolate((after - before).float(), size=frame.shape[-2:], mode="bicubic", antialias=True)
-    return (frame + change).clamp(black, black + 1.0)
+    change = resized((after - before).float(), (frame.shape[-2], frame.shape[-1]), "bicubic")
+    return change.add_(frame).clamp_(black, black + 1.0)
 
 
 def padded(frame: Tensor) -> Tensor:

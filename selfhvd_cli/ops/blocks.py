@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import torch
 import torch.nn.functional as F
@@ -34,12 +36,17 @@ def half_size(picture: Tensor) -> Tensor:
 
 
 def enlarged(coarse: Tensor, factor: int, size: torch.Size) -> Tensor:
-    """A coarse map `[1, C, h, w]` made `factor` times as large, bilinearly, and cut to `size` = (H, W)."""
-    height, width = size
-    if coarse.device.type != "cpu" or coarse.requires_grad:
-        large = F.interpolate(coarse, scale_factor=factor, mode="bilinear", align_corners=False)
-        return large[..., :height, :width]
-    whole = coarse.shape[-1] * factor, coarse.shape[-2] * factor
-    planes = [cv2.resize(plane.numpy(), whole, interpolation=cv2.INTER_LINEAR) for plane in coarse[0]]
-    large = torch.from_numpy(planes[0])[None] if len(planes) == 1 else torch.stack([*map(torch.from_numpy, planes)])
-    return large[None, :, :height, :width]
+    """A coarse map `[N, C, h, w]` made `factor` times as large, bilinearly, and cut to `size` = (H, W)."""
+    large = resized(coarse, (coarse.shape[-2] * factor, coarse.shape[-1] * factor))
+    return large[..., : size[0], : size[1]]
+
+
+def resized(picture: Tensor, size: tuple[int, int], mode: Literal["bilinear", "bicubic"] = "bilinear") -> Tensor:
+    """`F.interpolate` to a larger (H, W), `[N, C, H, W]` of `[N, C, h, w]`, float32."""
+    if picture.device.type != "cpu" or picture.requires_grad:
+        return F.interpolate(picture.float(), size=size, mode=mode, align_corners=False)
+    large = torch.empty(*picture.shape[:2], *size)
+    kernel = cv2.INTER_LINEAR if mode == "bilinear" else cv2.INTER_CUBIC
+    for plane, target in zip(picture.float().flatten(0, 1), large.flatten(0, 1), strict=True):
+        cv2.resize(plane.numpy(), size[::-1], dst=target.numpy(), interpolation=kernel)
+    return large

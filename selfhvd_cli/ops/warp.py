@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import resized
+from selfhvd_cli.ops.phases import split
+
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     """Pixel coordinates `[1, 2, H, W]`, (x, y), on the device and in the dtype of `like`."""
@@ -40,8 +43,8 @@ def warp(
     return _sample(image.float(), grid, padding, mode).to(image.dtype)
 
 
-def warp_enlarged(image: Tensor, flow: Tensor, factor: int) -> Tensor:
-    """`warp` with a flow that is known at a fraction of the size, enlarged bilinearly.
+def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
+    """`warp` with a flow that is known at a fraction of the size, enlarged bilinearly; the result in its `phases`.
 
     The positions are enlarged in place of the flow, which is the same and saves three passes over the full size.
 
@@ -50,7 +53,7 @@ def warp_enlarged(image: Tensor, flow: Tensor, factor: int) -> Tensor:
         flow: `[B, 2, H / factor, W / factor]`, (dx, dy) in pixels of `image`.
 
     Returns:
-        `[B, C, H, W]`; what lies outside the image is its nearest edge pixel.
+        Phases `[B, H / factor, C, factor², W / factor]`; what lies outside the image is its nearest edge pixel.
     """
     height, width = flow.shape[-2:]
     # Beyond the edge the flow is repeated, as enlarging does, while positions must go on.
@@ -58,9 +61,14 @@ def warp_enlarged(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     index = coordinates(height + 2, width + 2, around)
     position = around + (index - 0.5) * factor - 0.5
     grid = position * _scale(width * factor, height * factor, position) - 1.0
-    grid = F.interpolate(grid, scale_factor=factor, mode="bilinear", align_corners=False)
+    grid = resized(grid, ((height + 2) * factor, (width + 2) * factor))
     inner = grid[..., factor:-factor, factor:-factor].permute(0, 2, 3, 1)
-    return _sample(image.float(), inner, "border", "bilinear").to(image.dtype)
+    strips = _strips(image, inner, factor)
+    if image.shape[0] > 1 or strips == 1:
+        return split(_sample(image.float(), inner, "border", "bilinear").to(image.dtype), factor)
+    # The phases of strips, one after the other, are those of the picture.
+    parts = _in_strips(image.float(), inner[0], strips, "border", "bilinear")
+    return split(parts.to(image.dtype), factor).flatten(0, 1).unsqueeze(0)
 
 
 def _scale(width: int, height: int, like: Tensor) -> Tensor:
@@ -76,19 +84,27 @@ def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
     count, height, width = grid.shape[:3]
     sampled = image.new_empty(count, image.shape[1], strips, height // strips, width)
     for picture, positions, result in zip(image.split(1), grid, sampled, strict=True):
-        parts = F.grid_sample(
-            picture.expand(strips, -1, -1, -1), positions.unflatten(0, (strips, -1)),
-            mode=mode, padding_mode=padding, align_corners=True,
-        )  # fmt: skip
-        result.copy_(parts.transpose(0, 1))
+        result.copy_(_in_strips(picture, positions, strips, padding, mode).transpose(0, 1))
     return sampled.flatten(2, 3)
 
 
-def _strips(image: Tensor, grid: Tensor) -> int:
-    """How many strips keep all threads busy; 1 where there is nothing to gain."""
+def _in_strips(picture: Tensor, positions: Tensor, strips: int, padding: str, mode: str) -> Tensor:
+    """A picture `[1, C, h, w]` sampled at `[H, W, 2]`: strips `[S, C, H / S, W]`."""
+    return F.grid_sample(
+        picture.expand(strips, -1, -1, -1), positions.unflatten(0, (strips, -1)),
+        mode=mode, padding_mode=padding, align_corners=True,
+    )  # fmt: skip
+
+
+def _strips(image: Tensor, grid: Tensor, multiple: int = 1) -> int:
+    """How many strips keep all threads busy; 1 where there is nothing to gain.
+
+    Args:
+        multiple: of rows that every strip must have.
+    """
     threads = torch.get_num_threads()
     count, height, width = grid.shape[:3]
     small = height * width < 1 << 15
     if image.device.type != "cpu" or image.requires_grad or grid.requires_grad or small or count % threads == 0:
         return 1
-    return next((strips for strips in range(threads, 4 * threads) if height % strips == 0), 1)
+    return next((strips for strips in range(threads, 4 * threads) if height % (strips * multiple) == 0), 1)

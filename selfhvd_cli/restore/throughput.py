@@ -26,7 +26,7 @@ ROOFLINE_SHAPES = ((64, 128), (128, 64), (256, 32))
 ROOFLINE_SECONDS = 0.2
 """Time given to each of them."""
 
-REPEATS, REPEAT_SECONDS = 5, 1.0
+REPEATS, REPEAT_SECONDS = 5, 4.0
 """A network is timed so often at most, and not again after so many seconds."""
 
 _STATUS = Path("/proc/self/status")

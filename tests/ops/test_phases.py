@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from selfhvd_cli.ops.phases import from_channels, join, split, to_channels
-from selfhvd_cli.ops.warp import coordinates, warp, warp_enlarged
+from selfhvd_cli.ops.warp import coordinates, warp, warp_phases
 
 
 def test_phases_are_those_of_pixel_unshuffle_and_lead_back() -> None:
@@ -24,7 +24,7 @@ def test_a_small_flow_warps_as_the_enlarged_one(count: int) -> None:
     picture = torch.rand(count, 3, 240, 320)
     flow = 20 * torch.randn(count, 2, 60, 80)
     enlarged = F.interpolate(flow, scale_factor=4, mode="bilinear", align_corners=False)
-    assert torch.allclose(warp_enlarged(picture, flow, 4), warp(picture, enlarged), atol=2e-3)
+    assert torch.allclose(join(warp_phases(picture, flow, 4), 4), warp(picture, enlarged), atol=2e-3)
 
 
 @pytest.mark.parametrize("padding", ["border", "zeros"])
