@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfhvd_cli.nets.lite_advice import Advice, mixed, summary
 from selfhvd_cli.nets.lite_alignment import (
     CERTAIN,
     Alignment,
@@ -44,9 +45,6 @@ SHARP_SHARE = 0.9
 GRID = 4
 """Pixels a side that make one of the grid on which the network works; its phases are the channels."""
 
-LARGEST = 30.0
-"""Largest logit of a source: its exponential is finite, and leaves nothing of the others."""
-
 FINE_LEVELS = 1
 """Levels of the flow that are refined where a smaller scale has found it: its last is this scale's second."""
 
@@ -59,22 +57,6 @@ class Restoration(NamedTuple):
 
     alignments: list[Alignment]
     """One a level, coarse to fine, N = B·K; training supervises each."""
-
-
-class Advice(NamedTuple):
-    """What one source says about the target."""
-
-    picture: Tensor
-    """Phases `[B, h, 3, 16, w]` of the aligned source."""
-
-    embedded: Tensor
-    """`[B, E, h, w]`: how well it fits."""
-
-    logits: Tensor
-    """Phases `[B, h, 1, 16, w]`: its weight in the mean of the pictures; the target's is 0."""
-
-    trust: Tensor
-    """`[B, 1, h, w]`: the same in the mean of what is known of the sources."""
 
 
 class ResidualBlock(nn.Module):
@@ -297,13 +279,13 @@ class Lite(nn.Module):
             # The frame as it was is one more source, certainly aligned: what the smaller scale spoilt can be undone.
             certain = doubt.new_tensor((CERTAIN, 1.0)).view(1, 2, 1, 1).expand_as(doubt[: len(here)])
             advice.append(self._consult(recorded, certain, guide))
-        mixed = _mixed(here, advice)
-        x = for_convolution(channels, to_channels(mixed), *_summary(advice))
+        mean = mixed(here, advice)
+        x = for_convolution(channels, to_channels(mean), *summary(advice))
         x = F.leaky_relu(self.enter(x), 0.1, inplace=True)
         deep = self.deep(F.leaky_relu(self.down(x), 0.1, inplace=True))
         x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
         residual = self.residual(F.leaky_relu(x, 0.1))
-        return join(mixed.add_(from_channels(residual, GRID**2)), GRID)
+        return join(mean.add_(from_channels(residual, GRID**2)), GRID)
 
     def _consult(self, picture: Tensor, doubt: Tensor, guide: Tensor) -> Advice:
         """Compare the phases of an aligned source with the target: `doubt` `[B, 2, h, w]`, `guide` `[B, E, h, w]`."""
@@ -315,26 +297,3 @@ class Lite(nn.Module):
         embedded = F.leaky_relu(embedded.add_(guide), 0.1, inplace=True)
         mixing = self.mix(embedded)
         return Advice(picture, embedded, from_channels(mixing[:, : GRID**2], GRID**2), mixing[:, GRID**2 :].float())
-
-
-def _mixed(here: Tensor, advice: Sequence[Advice]) -> Tensor:
-    """Weighted mean of target and sources, phases `[B, h, 3, 16, w]`."""
-    # Their softmax, the target's logit being 0, without writing down all weights side by side.
-    total, mixed = torch.ones_like(advice[0].logits), here
-    for number, each in enumerate(advice):
-        weight = each.logits.clamp(max=LARGEST).exp_()
-        total = total.add_(weight)
-        mixed = mixed.addcmul_(weight, each.picture) if number else torch.addcmul(here, weight, each.picture)
-    return mixed.mul_(total.reciprocal())
-
-
-def _summary(advice: Sequence[Advice]) -> tuple[Tensor, Tensor]:
-    """What is known of the sources, `[B, E, h, w]` each: the mean by trust, and the most of any."""
-    trust = torch.softmax(torch.stack([each.trust for each in advice]), dim=0)
-    mean, most = torch.zeros_like(advice[0].embedded), advice[0].embedded
-    for weight, each in zip(trust, advice, strict=True):
-        # Written out for every channel: products with a repeated value are not vectorised in this layout.
-        weights = weight.to(mean.dtype).expand_as(mean).contiguous(memory_format=torch.channels_last)
-        mean = torch.addcmul(mean, each.embedded, weights)
-        most = torch.maximum(most, each.embedded)
-    return mean, most
