@@ -9,8 +9,9 @@ from fractions import Fraction
 
 from av.codec.codec import Codec
 
-from selfhvd_cli.video.encoders import FAMILIES, EncoderPlan, nearest_format, open_test
+from selfhvd_cli.video.encoders import FAMILIES, EncoderPlan, open_test
 from selfhvd_cli.video.info import ColorTags
+from selfhvd_cli.video.pixel_formats import nearest_format
 
 WIDTH, HEIGHT = 640, 360
 """Hardware encoders refuse much smaller pictures."""

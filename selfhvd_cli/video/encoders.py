@@ -16,6 +16,7 @@ from av.video.format import VideoFormat
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
 from selfhvd_cli.video.hdr import svtav1_parameters, x26x_parameters
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, VideoInfo
+from selfhvd_cli.video.pixel_formats import nearest_format
 
 log = logging.getLogger(__name__)
 
@@ -212,38 +213,8 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
     return EncoderPlan(family, encoder, pixel_format, color, options, tag, tuple(notes))
 
 
-def nearest_format(wanted: str, offered: list[str]) -> str | None:
-    """The offered pixel format that holds `wanted` with the least change: fewest lost bits and chroma first."""
-    if wanted in offered:
-        return wanted
-    if wanted.replace("yuvj", "yuv") in offered:
-        return wanted.replace("yuvj", "yuv")
-    source = _shape(wanted)
-    usable = [name for name in offered if not name.startswith(("cuda", "qsv", "amf", "pal", "mono", "yaf", "rgbaf"))]
-    usable = [name for name in usable if "f16" not in name and "f32" not in name and not name.startswith("yuvj")]
-
-    def loss(name: str) -> tuple[int, ...]:
-        shape = _shape(name)
-        lost = sum(max(0, had - has) for had, has in zip(source, shape, strict=True))
-        gained = sum(max(0, has - had) for had, has in zip(source, shape, strict=True))
-        repacked = name.startswith(("nv", "p0", "p2", "x2", "bgr", "rgb", "argb", "abgr", "y2", "xv", "vuy", "yuyv"))
-        return lost, gained, int(repacked)
-
-    return min(usable, key=loss, default=None)
-
-
 def _bits(name: str) -> int:
     return VideoFormat(name).components[0].bits
-
-
-def _shape(name: str) -> tuple[int, int, int, int]:
-    """Bits, chroma columns, chroma rows and kind of a pixel format, each larger for more information."""
-    pixel = VideoFormat(name, 64, 64)
-    parts = pixel.components
-    if len(parts) <= 2:
-        return parts[0].bits, 0, 0, 0
-    colour = 2000 if pixel.is_rgb else 1000  # between RGB and YUV codes change, which outweighs all else
-    return parts[0].bits, parts[1].width, parts[1].height, colour
 
 
 def _color(like: VideoInfo, pixel_format: str) -> ColorTags:

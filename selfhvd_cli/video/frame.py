@@ -7,7 +7,8 @@ from fractions import Fraction
 import av
 from torch import Tensor
 
-from selfhvd_cli.video.pixels import Signal, planar_format, to_format, to_rgb
+from selfhvd_cli.video.pixel_formats import planar_format
+from selfhvd_cli.video.pixels import Signal, to_format, to_rgb
 
 
 class SourceFrame:

@@ -15,7 +15,8 @@ from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import ColorTags, HdrMetadata, VideoInfo
 from selfhvd_cli.video.opening import PIXEL_LIMIT, refuse_absurd_size
-from selfhvd_cli.video.pixels import Signal, planar_format
+from selfhvd_cli.video.pixel_formats import planar_format
+from selfhvd_cli.video.pixels import Signal
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 

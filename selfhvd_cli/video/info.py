@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from selfhvd_cli.video.pixels import Signal, planar_format
+from selfhvd_cli.video.pixel_formats import planar_format
+from selfhvd_cli.video.pixels import Signal
 
 UNSPECIFIED = 2
 """FFmpeg's number for a colour property the stream does not state."""

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import torch
-from av.video.format import VideoFormat
 from numpy.typing import NDArray
 from torch import Tensor
+
+from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of
 
 Array = NDArray[Any]
 
@@ -52,26 +52,6 @@ GUESSED_WEIGHTS = LUMA_WEIGHTS[5]
 
 
 @dataclass(frozen=True)
-class PixelLayout:
-    """How a planar pixel format lays out its codes."""
-
-    kind: Literal["yuv", "gbr", "gray"]
-    bits: int
-    sub_x: int
-    """Luma columns for one chroma sample."""
-
-    sub_y: int
-    """Luma rows for one chroma sample."""
-
-    alpha: bool
-
-    @property
-    def top(self) -> int:
-        """The largest code."""
-        return (1 << self.bits) - 1
-
-
-@dataclass(frozen=True)
 class Signal:
     """How the codes of a stream relate to light signals."""
 
@@ -85,49 +65,6 @@ class Signal:
     @property
     def weights(self) -> tuple[float, float]:
         return LUMA_WEIGHTS.get(self.matrix, GUESSED_WEIGHTS)
-
-
-@cache
-def layout_of(name: str) -> PixelLayout | None:
-    """The layout of pixel format `name`, or None where its planes cannot be used as they are."""
-    pixel = VideoFormat(name, 64, 64)
-    parts = pixel.components
-    bits = parts[0].bits
-    own_planes = {part.plane for part in parts} == set(range(len(parts)))
-    odd = pixel.has_palette or pixel.is_bit_stream or pixel.is_bayer
-    odd = odd or any(mark in name for mark in ("f16", "f32", "msb"))
-    if odd or not own_planes or not 8 <= bits <= 16 or any(part.bits != bits for part in parts):
-        return None
-    if bits > 8 and pixel.is_big_endian:
-        return None
-    alpha = len(parts) in (2, 4)
-    if len(parts) <= 2:
-        return PixelLayout("gray", bits, 1, 1, alpha) if name.startswith(("gray", "y")) else None
-    if pixel.is_rgb:
-        return PixelLayout("gbr", bits, 1, 1, alpha) if name.startswith("gbr") else None
-    if not name.startswith("yuv"):
-        return None
-    return PixelLayout("yuv", bits, 64 // parts[1].width, 64 // parts[1].height, alpha)
-
-
-@cache
-def planar_format(name: str) -> str:
-    """The planar format that holds every code of pixel format `name`; itself where its planes can be used."""
-    if layout_of(name) is not None:
-        return name
-    pixel = VideoFormat(name, 64, 64)
-    parts = pixel.components
-    bits = max(part.bits for part in parts)
-    depth = next(step for step in (8, 10, 12, 14, 16) if step >= min(bits, 16))
-    suffix = "" if depth == 8 else f"{depth}le"
-    alpha = "a" if any(part.is_alpha for part in parts) else ""
-    if pixel.is_rgb or pixel.has_palette or pixel.is_bayer or name.startswith(("xyz", "pal", "mono")):
-        return f"gbr{alpha}p{suffix}"
-    if len(parts) <= 2:
-        return f"gray{suffix}"
-    ratio = (64 // parts[1].width, 64 // parts[1].height)
-    chroma = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (1, 2): "440", (4, 1): "411", (4, 4): "410"}[ratio]
-    return f"yuv{alpha}{chroma}p{suffix}"
 
 
 def to_format(picture: av.VideoFrame, name: str, signal: Signal) -> av.VideoFrame:

@@ -6,7 +6,8 @@ import av
 from torch import Tensor
 
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.pixels import Signal, add_change, layout_of, planar_format, to_format
+from selfhvd_cli.video.pixel_formats import layout_of, planar_format
+from selfhvd_cli.video.pixels import Signal, add_change, to_format
 
 FROM_RGB = Signal(matrix=1, full_range=False)
 """What RGB pictures become where the encoder wants YUV: BT.709, video range."""

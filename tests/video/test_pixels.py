@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from selfhvd_cli.video.pixels import (
-    PixelLayout,
-    Signal,
-    add_change,
-    layout_of,
-    planar_format,
-    planes_of,
-    to_format,
-    to_rgb,
-)
+from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of, planar_format
+from selfhvd_cli.video.pixels import Signal, add_change, planes_of, to_format, to_rgb
 
 FORMATS = (
     "yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuva420p", "yuv420p10le", "yuv422p10le",

@@ -20,8 +20,9 @@ from selfhvd_cli.errors import DiskFault, EnvironmentFault, SelfHVDError, UsageF
 from selfhvd_cli.video import muxing as muxing_module
 from selfhvd_cli.video import writer as writer_module
 from selfhvd_cli.video.boxes import read_movie
-from selfhvd_cli.video.encoders import Encoding, nearest_format
+from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.pixel_formats import nearest_format
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.receipt import Receipt
