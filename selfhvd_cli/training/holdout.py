@@ -1,4 +1,4 @@
-"""The held-out check: withheld sharp frames, re-blurred and as labels of their neighbours, tell whether it helps."""
+"""The held-out check: withheld sharp frames, as labels of their neighbours or re-blurred, tell whether it helps."""
 
 from __future__ import annotations
 
@@ -108,15 +108,16 @@ def held_out_probes(
     most: int,
     trusted: bool = True,
 ) -> list[Probe]:
-    """Two probes for each withheld frame: itself re-blurred, and its nearest blurry frame with it as label.
+    """For each withheld frame its nearest blurry frame, with it as label; else re-blurred frames.
 
-    The first has an exact truth and a made-up blur, the second a real blur and a truth as good as its alignment,
-    found once from the base network's output. Where no frame is withheld, the sharpest frames are re-blurred: they
-    took part in training, but not in this disguise.
+    The first have a real blur, and a truth as good as its alignment, found once from the base network's output.
+    Where they tell nothing, the withheld frames themselves are re-blurred, and where none is withheld the sharpest
+    frames: they took part in training, but not in this disguise.
 
-    Where labels are the base network's own work, a re-blurred frame's truth is its output for that very frame, and
-    whatever differs from it counts as worse, be it better or not. So then only the other kind is used, if there is
-    any: measured, it rose by 0.25 dB where the truth said 0.22, while the first kind fell by 0.15.
+    A re-blurred frame has the noise of its truth, and where labels are the base network's own work its truth is that
+    network's output: whatever differs from it counts as worse, be it better or not. Measured: the first kind rose by
+    0.25 dB where the truth said 0.22, while the second fell by 0.15; and from scratch, where the truth rose by
+    3.1 dB, the mean of both kinds fell from 41.4 to 37.1.
 
     Args:
         restorer: the base network.
@@ -128,19 +129,16 @@ def held_out_probes(
     substitutes = not held
     if substitutes:
         held = [(number, shot.sharp.scores.index(max(shot.sharp.scores))) for number, shot in enumerate(shots)]
-    probes = []
-    for number, frame in spread(held, most):
-        shot = shots[number]
-        probes.append(_reblurred(shot, frame, restorer, trusted, approach, compute, length))
+    chosen = [(shots[number], frame) for number, frame in spread(held, most)]
+    real: list[Probe] = []
+    for shot, frame in chosen:
         if not substitutes and shot.blurry:
             _, neighbour = min((abs(other - frame), other) for other in shot.blurry)
             probe = _labelled(
                 shot, neighbour, frame, restorer, trusted, estimator, approach, config, compute, length
             )
-            if probe is not None:
-                probes.append(probe)
-    real = [probe for probe in probes if probe.mask is not None]
-    return real if real and approach.restored is not None else probes
+            real += [] if probe is None else [probe]
+    return real or [_reblurred(shot, frame, restorer, trusted, approach, compute, length) for shot, frame in chosen]
 
 
 def _reblurred(

@@ -60,11 +60,15 @@ class Size:
     scratch_steps: int
     severity: float
     options: dict[str, Any]
+    scratch: dict[str, Any]
+    """More options for fresh parameters. The rate is for so few steps; the default is for 2000."""
 
 
-FULL = Size(5, 288, 384, 60, 500, 2000, 12.0, {})
-SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2, "rate": 1e-4})
-QUICK = Size(2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2})
+FULL = Size(5, 288, 384, 60, 500, 500, 12.0, {}, {"rate": 1e-3, "first_stage": 0.6})
+SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2, "rate": 1e-4}, {"rate": 2e-3})
+QUICK = Size(
+    2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2}, {"rate": 2e-3}
+)
 
 
 @dataclass(frozen=True)
@@ -175,18 +179,13 @@ def part_a(clips: list[Clip], folder: Path, size: Size, init: str | None) -> Non
         print(f"adapted - shipped, {key}: mean {np.mean(found):+.3f} dB, worst {min(found):+.3f} dB")
 
 
-SCRATCH_RATE = 2e-3
-"""For so few steps; the default for fresh parameters is a tenth."""
-
-
 def part_b(clips: list[Clip], folder: Path, size: Size, model: str) -> None:
     """A network from scratch, with nothing but the blurry clip: at least +1.0 dB on blurry frames."""
     print(f"\n(b) {model} from scratch, {size.scratch_steps} steps; gain over the input in dB")
     for clip in clips:
         network, report = adapted(
-            clip, folder, dataclasses.replace(size, steps=size.scratch_steps), "scratch", model=model,
-            rate=SCRATCH_RATE, first_stage=0.9,
-        )  # fmt: skip
+            clip, folder, dataclasses.replace(size, steps=size.scratch_steps), SCRATCH, model=model, **size.scratch
+        )
         note = f"best step {report.best_step}, {report.seconds / 60:.1f} min"
         line(f"{clip.name} scratch", gains(network, clip), note)
 
@@ -220,7 +219,7 @@ def part_c(clips: list[Clip], folder: Path, size: Size, init: str | None, only: 
     steps = size.scratch_steps if fresh else size.steps
     size = dataclasses.replace(size, steps=steps)
     if fresh:
-        size = dataclasses.replace(size, options=size.options | {"rate": SCRATCH_RATE})
+        size = dataclasses.replace(size, options=size.options | size.scratch)
     print(f"\n(c) ablations with lite, {steps} steps, mean over clips; gain over the input in dB")
     chosen = [name for name in ABLATIONS if not only or name in only]
     line("as shipped", _mean([gains(loaded("lite", None if fresh else init), clip) for clip in clips]))
