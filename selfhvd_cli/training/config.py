@@ -40,7 +40,7 @@ class AdaptConfig:
     """Learning rate at the end of the cosine (authors: 1e-7)."""
 
     warmup: int = 20
-    """Steps over which the rate rises, for the optimizer knows no second moments yet."""
+    """Steps over which the rate rises, for the optimizer knows no second moments yet; at most a fifth of all."""
 
     seed: int = 0
     """Decides crops, order and fresh parameters."""
@@ -124,6 +124,11 @@ class AdaptConfig:
             raise UsageFault(f"--rate {self.rate}: must be above 0.")
         if self.refreshes < 0:
             raise UsageFault(f"--refreshes {self.refreshes}: cannot be negative.")
+
+    @property
+    def rising_steps(self) -> int:
+        """Steps of the warm-up."""
+        return min(self.warmup, self.steps // 5)
 
     @property
     def stage_two(self) -> int:

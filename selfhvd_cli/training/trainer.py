@@ -134,7 +134,7 @@ class Trainer:
         stage = 2 if step >= config.stage_two else 1
         if stage == 2 and config.scscm and self.history is None:
             self.history = History(self.restorer, self._look())
-        rate = learning_rate(step, config.steps, config.rate, warmup=config.warmup, floor=config.floor)
+        rate = learning_rate(step, config.steps, config.rate, warmup=config.rising_steps, floor=config.floor)
         set_rates(self.optimizer, rate, step / config.steps)
         # Networks that draw random numbers draw the same ones in a resumed run.
         torch.manual_seed(config.seed * 1_000_003 + step)
