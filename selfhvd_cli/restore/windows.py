@@ -13,6 +13,7 @@ from torch import Tensor
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.restore.crew import Crew
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.guard import Verdict, apply, guard
@@ -83,19 +84,20 @@ def restore_stream(
                 yield Restored(picture, time, Verdict(0.0, 1.0, reason="strength 0"))
         return
     engine = Engine(restorer, plan, compute)
-    for scene in scenes(clips, plan.scene_cut):
-        with computed_ahead(restore_scene(engine, scene, plan, crew, done), compute.device) as pictures:
-            for frame, picture in pictures:
-                if done > 0:
-                    yield Restored(picture, frame.time, Verdict(0.0, 0.0, reason="restored before"))
-                else:
-                    yield judge(frame, picture, plan, engine)
-                done -= 1
+    # Packed in a thread of their own: the network's has enough to do.
+    with Ahead(packed_frames(clips), 1) as frames:
+        for scene in scenes(iter(frames), plan.scene_cut):
+            with computed_ahead(restore_scene(engine, scene, plan, crew, done), compute.device) as pictures:
+                for frame, picture in pictures:
+                    if done > 0:
+                        yield Restored(picture, frame.time, Verdict(0.0, 0.0, reason="restored before"))
+                    else:
+                        yield judge(frame, picture, plan, engine)
+                    done -= 1
 
 
-def scenes(clips: Iterable[Clip], scene_cut: bool) -> Iterator[Iterator[Frame]]:
+def scenes(frames: Iterator[Frame], scene_cut: bool) -> Iterator[Iterator[Frame]]:
     """The frames of each scene; every inner iterator must be used up before the next is asked for."""
-    frames = _frames(clips)
     if not scene_cut:
         yield frames
         return
@@ -110,7 +112,12 @@ def coarse(frame: Frame) -> Tensor:
     return unpack(frame.packed[:, ::step, ::step])
 
 
-def _frames(clips: Iterable[Clip]) -> Iterator[Frame]:
+def packed_frames(clips: Iterable[Clip]) -> Iterator[Frame]:
+    """All frames of a video, packed.
+
+    Raises:
+        InputFault: their size changes.
+    """
     size: torch.Size | None = None
     for clip in clips:
         size = size or clip.frames.shape[-2:]

@@ -136,7 +136,8 @@ def test_frames_are_let_go_once_no_window_needs_them(monkeypatch: pytest.MonkeyP
         Restorer(Remembering(), REMEMBERS), one_frame_clips(still(60)), Plan(5, 4, guard=False), CPU
     )
     for _ in stream:
-        assert sum(each() is not None for each in packed) <= 5 + 4
+        # The window, some on their way through generators, and those packed ahead.
+        assert sum(each() is not None for each in packed) <= 5 + 4 + 3
 
 
 def test_strength_zero_gives_the_very_same_frames() -> None:
