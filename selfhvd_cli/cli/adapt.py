@@ -59,7 +59,7 @@ size_options = add_options(
     option("--sequence", type=click.IntRange(min=2), help="Frames the network sees; default likewise."),
     option("--batch", type=click.IntRange(min=1), help="Crops a step, over all processes; default likewise."),
     option("--rate", type=click.FloatRange(min=0, min_open=True),
-           help="Peak learning rate (1e-5; from scratch 2e-4)."),
+           help="Peak learning rate (1e-4; from scratch 2e-4)."),
     max_memory_option,
 )  # fmt: skip
 method_options = add_options(
