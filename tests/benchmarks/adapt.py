@@ -390,6 +390,7 @@ def main() -> None:
     size = dataclasses.replace(
         size, clips=asked.clips or size.clips, steps=asked.steps or size.steps,
         scratch_steps=asked.steps or size.scratch_steps, options=size.options | asked.options,
+        scratch=size.scratch | asked.options,
     )  # fmt: skip
     names = asked.list.read_text().split() if asked.list else sorted(path.name for path in asked.photos.iterdir())
     with tempfile.TemporaryDirectory() as temporary:
