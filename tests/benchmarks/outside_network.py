@@ -16,7 +16,7 @@ from typing import Any
 
 from whole_command import deblur, make_clip
 
-MAIN = ("network", "guard", "packing")
+MAIN = ("network", "guard")
 """Stages in the command's own thread."""
 
 
