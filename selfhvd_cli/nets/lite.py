@@ -102,13 +102,15 @@ class Lite(nn.Module):
     """The embedded network.
 
     Args:
-        sources: frames that help each target.
+        sources: frames that help each target. The embedded weights were trained with three, and do better with four:
+            0.05 dB on both halves of synthetic clips and 0.2 on a real night clip, for an eighth more time. Five gave
+            as much again.
         channels: width at a quarter of the resolution.
         deep: width at an eighth.
         blocks: residual blocks at an eighth.
     """
 
-    def __init__(self, sources: int = 3, channels: int = 48, deep: int = 96, blocks: int = 3) -> None:
+    def __init__(self, sources: int = 4, channels: int = 48, deep: int = 96, blocks: int = 3) -> None:
         super().__init__()
         self.sources = sources
         self.encoder = Encoder(32, 48, 64)

