@@ -32,7 +32,7 @@ from selfhvd_cli.restore.reblur import unexplained
 COARSE = 4
 """Pixels a side that make one of the coarse scale."""
 
-STILL = (0.02, 0.01)
+STILL = (0.02, 0.007)
 """Mean displacement that is left as it is: pixels, and more per pixel of blur (whose centre is no certain place).
 On synthetic clips they leave a shift of 0.02 px against the truth."""
 
