@@ -102,9 +102,8 @@ class Lite(nn.Module):
     """The embedded network.
 
     Args:
-        sources: frames that help each target. The embedded weights were trained with three, and do better with four:
-            0.05 dB on both halves of synthetic clips and 0.2 on a real night clip, for an eighth more time. Five gave
-            as much again.
+        sources: frames that help each target. The embedded weights were trained with three; four give 0.05 dB more on
+            synthetic clips and 0.2 on a real night clip, for an eighth more time, and five as much again.
         channels: width at a quarter of the resolution.
         deep: width at an eighth.
         blocks: residual blocks at an eighth.

@@ -54,7 +54,7 @@ class Shot:
 
 def with_change(frame: Tensor, before: Tensor, after: Tensor, black: float = 0.0) -> Tensor:
     """`frame`, larger, plus what became of a small picture of it, `before`; in [black, black + 1]."""
-    change = resized((after - before).float(), (frame.shape[-2], frame.shape[-1]), "bicubic")
+    change = resized(after - before, frame.shape[-2:], "bicubic")
     return change.add_(frame).clamp_(black, black + 1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
@@ -22,7 +23,7 @@ def block_means(picture: Tensor, side: int) -> Tensor:
     height, width = picture.shape[-2:]
     if height % side or width % side:
         return F.avg_pool2d(picture, side, ceil_mode=True)
-    if side == 2:
+    if side == 2:  # sums of two are slower than slices
         rows = picture[..., 0::2, :] + picture[..., 1::2, :]
         return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
     rows = picture.unflatten(-2, (-1, side)).sum(-2)
@@ -35,18 +36,19 @@ def half_size(picture: Tensor) -> Tensor:
     return block_means(picture[..., :height, :width], 2)
 
 
-def enlarged(coarse: Tensor, factor: int, size: torch.Size) -> Tensor:
+def enlarged(coarse: Tensor, factor: int, size: Sequence[int]) -> Tensor:
     """A coarse map `[N, C, h, w]` made `factor` times as large, bilinearly, and cut to `size` = (H, W)."""
     large = resized(coarse, (coarse.shape[-2] * factor, coarse.shape[-1] * factor))
     return large[..., : size[0], : size[1]]
 
 
-def resized(picture: Tensor, size: tuple[int, int], mode: Literal["bilinear", "bicubic"] = "bilinear") -> Tensor:
+def resized(picture: Tensor, size: Sequence[int], mode: Literal["bilinear", "bicubic"] = "bilinear") -> Tensor:
     """`F.interpolate` to a larger (H, W), `[N, C, H, W]` of `[N, C, h, w]`, float32."""
+    picture, size = picture.float(), tuple(size)
     if picture.device.type != "cpu" or picture.requires_grad:
-        return F.interpolate(picture.float(), size=size, mode=mode, align_corners=False)
+        return F.interpolate(picture, size=size, mode=mode, align_corners=False)
     large = torch.empty(*picture.shape[:2], *size)
     kernel = cv2.INTER_LINEAR if mode == "bilinear" else cv2.INTER_CUBIC
-    for plane, target in zip(picture.float().flatten(0, 1), large.flatten(0, 1), strict=True):
+    for plane, target in zip(picture.flatten(0, 1), large.flatten(0, 1), strict=True):
         cv2.resize(plane.numpy(), size[::-1], dst=target.numpy(), interpolation=kernel)
     return large

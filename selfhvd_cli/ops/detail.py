@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.sharpness import sharpness
 
 
@@ -14,4 +14,4 @@ def detail(pictures: Tensor) -> Tensor:
     For comparing recorded frames with restored ones. A network takes away noise with the blur, and at full size the
     noise of a blurry frame can outweigh the edges of a restored one.
     """
-    return sharpness(F.avg_pool2d(pictures.float().clamp(0, 1), 2))
+    return sharpness(half_size(pictures.float().clamp(0, 1)))

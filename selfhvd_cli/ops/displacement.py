@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.sharpness import gray
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.ops.warp import warp
@@ -47,7 +47,7 @@ def displacement(picture: Tensor, reference: Tensor) -> Tensor:
     here, there = (gray(x.float()).clamp(0, 1).pow(GAMMA) for x in (picture, reference))
     scale = 1
     while min(here.shape[-2:]) >= (SMALLEST if scale == 1 else LARGEST):
-        here, there, scale = F.avg_pool2d(here, 2), F.avg_pool2d(there, 2), 2 * scale
+        here, there, scale = half_size(here), half_size(there), 2 * scale
     here, there = smooth(smooth(here)), smooth(smooth(there))
     count, (height, width) = len(here), here.shape[-2:]
     total, weights = here.new_zeros(count), here.new_zeros(count)

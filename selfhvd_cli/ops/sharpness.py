@@ -14,7 +14,7 @@ LUMA = (0.299, 0.587, 0.114)
 def gray(frames: Tensor) -> Tensor:
     """Grey picture `[..., 1, H, W]` of RGB pictures `[..., 3, H, W]`."""
     r, g, b = frames.unbind(-3)
-    return (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b).unsqueeze(-3)
+    return (LUMA[0] * r).add_(g, alpha=LUMA[1]).add_(b, alpha=LUMA[2]).unsqueeze(-3)
 
 
 def laplacian(image: Tensor) -> Tensor:

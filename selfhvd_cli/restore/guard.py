@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.ops.blocks import block_means, enlarged
-from selfhvd_cli.ops.sharpness import LUMA, sharpness
+from selfhvd_cli.ops.sharpness import gray, sharpness
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.colour import put_back_colour
 from selfhvd_cli.restore.displacement import displacements, shifted
@@ -133,7 +133,7 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     source = frame.unsqueeze(0)
     picture = restored.unsqueeze(0).clamp(0.0, 1.0)
     colour = put_back_colour(source, picture)
-    source_gray, picture_gray = _gray(source), _gray(picture)
+    source_gray, picture_gray = gray(source), gray(picture)
     source_half, picture_half = block_means(source_gray, 2), block_means(picture_gray, 2)
     source_light, picture_light = _light(source_half), _light(picture_half)
     whole, local = displacements(source_light, picture_light)
@@ -145,7 +145,7 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
         return frame, Verdict(0.0, 1.0, shift=shift, reason=f"the network moved the picture by {shift:.1f} px")
     if excess > 0.0:
         picture = shifted(picture, whole * (-excess * COARSE / shift))
-        picture_gray = _gray(picture)
+        picture_gray = gray(picture)
         picture_half = block_means(picture_gray, 2)
         # So small a move changes little else at a quarter of the size: what was measured there holds.
         local = local - (whole * (excess / shift)).view(1, 2, 1, 1)
@@ -185,12 +185,6 @@ def _whole_or_not(frame: Tensor, restored: Tensor, strength: float) -> tuple[Ten
 def _contrast(picture: Tensor) -> float:
     """Standard deviation of `[3, H, W]`, from every fourth pixel."""
     return float(picture[:, ::COARSE, ::COARSE].clamp(0.0, 1.0).std())
-
-
-def _gray(picture: Tensor) -> Tensor:
-    """Grey `[1, 1, H, W]` of `[1, 3, H, W]`."""
-    red, green, blue = picture.split(1, dim=1)
-    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
 def _light(half: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def restore_stream(
         return
     engine = Engine(restorer, plan, compute)
     # Packed in a thread of their own: the network's has enough to do.
-    with Ahead(packed_frames(clips), 1) as frames:
+    with Ahead(_packed(clips), 1) as frames:
         for scene in scenes(iter(frames), plan.scene_cut):
             with computed_ahead(restore_scene(engine, scene, plan, crew, done), compute.device) as pictures:
                 for frame, picture in pictures:
@@ -112,7 +112,7 @@ def coarse(frame: Frame) -> Tensor:
     return unpack(frame.packed[:, ::step, ::step])
 
 
-def packed_frames(clips: Iterable[Clip]) -> Iterator[Frame]:
+def _packed(clips: Iterable[Clip]) -> Iterator[Frame]:
     """All frames of a video, packed.
 
     Raises:

@@ -137,7 +137,8 @@ def held_out_probes(
             probe = _labelled(
                 shot, neighbour, frame, restorer, trusted, estimator, approach, config, compute, length
             )
-            real += [] if probe is None else [probe]
+            if probe is not None:
+                real.append(probe)
     return real or [_reblurred(shot, frame, restorer, trusted, approach, compute, length) for shot, frame in chosen]
 
 

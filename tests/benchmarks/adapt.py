@@ -63,6 +63,10 @@ class Size:
     scratch: dict[str, Any]
     """More options for fresh parameters. The rate is for so few steps; the default is for 2000."""
 
+    def for_scratch(self) -> Size:
+        """The same for fresh parameters."""
+        return dataclasses.replace(self, steps=self.scratch_steps, options=self.options | self.scratch)
+
 
 FULL = Size(5, 288, 384, 60, 500, 500, 12.0, {}, {"rate": 1e-3, "first_stage": 0.6})
 SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2, "rate": 1e-4}, {"rate": 2e-3})
@@ -183,9 +187,7 @@ def part_b(clips: list[Clip], folder: Path, size: Size, model: str) -> None:
     """A network from scratch, with nothing but the blurry clip: at least +1.0 dB on blurry frames."""
     print(f"\n(b) {model} from scratch, {size.scratch_steps} steps; gain over the input in dB")
     for clip in clips:
-        network, report = adapted(
-            clip, folder, dataclasses.replace(size, steps=size.scratch_steps), SCRATCH, model=model, **size.scratch
-        )
+        network, report = adapted(clip, folder, size.for_scratch(), SCRATCH, model=model)
         note = f"best step {report.best_step}, {report.seconds / 60:.1f} min"
         line(f"{clip.name} scratch", gains(network, clip), note)
 
@@ -216,11 +218,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 def part_c(clips: list[Clip], folder: Path, size: Size, init: str | None, only: Sequence[str]) -> None:
     """The paper's ablations, judged by the weights handed out; `--init scratch` begins with fresh parameters."""
     fresh = init == SCRATCH
-    steps = size.scratch_steps if fresh else size.steps
-    size = dataclasses.replace(size, steps=steps)
-    if fresh:
-        size = dataclasses.replace(size, options=size.options | size.scratch)
-    print(f"\n(c) ablations with lite, {steps} steps, mean over clips; gain over the input in dB")
+    size = size.for_scratch() if fresh else size
+    print(f"\n(c) ablations with lite, {size.steps} steps, mean over clips; gain over the input in dB")
     chosen = [name for name in ABLATIONS if not only or name in only]
     line("as shipped", _mean([gains(loaded("lite", None if fresh else init), clip) for clip in clips]))
     for name in chosen:
