@@ -32,6 +32,7 @@ from selfhvd_cli.nets.lite_alignment import (
 from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
 from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
+from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import REACH, choose_sources
 from selfhvd_cli.ops.warp import warp_phases
 
@@ -140,11 +141,34 @@ class Lite(nn.Module):
             `[B, K, 3, H, W]`, unclamped.
         """
         wanted = range(frames.shape[1])[keep or slice(None)]
+        if self.scales(*frames.shape[-2:]) == 0:
+            return self._together(frames, wanted)
         outputs = []
         for clip in frames:
             shots = [self.shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
             outputs += [self.restore_shot(shots, target) for target in wanted]
         return torch.cat(outputs).unflatten(0, (frames.shape[0], len(wanted)))
+
+    def _together(self, clips: Tensor, wanted: Sequence[int]) -> Tensor:
+        """`forward` of small pictures, all at once: convolutions of one of them end before they are well begun."""
+        batch, length, _, height, width = clips.shape
+        frames = clips.flatten(0, 1)
+        scores = sharpness(half_size(frames.detach())).unflatten(0, (batch, length)).tolist()
+        # For every target the target itself and its sources, as places among all frames.
+        groups = [
+            [clip * length + j for j in (target, *choose_sources(scores[clip], target, self.sources))]
+            for clip in range(batch)
+            for target in wanted
+        ]
+        needed, places = torch.tensor(groups).unique(return_inverse=True)
+        here, there = places[:, 0].to(frames.device), places[:, 1:].to(frames.device)
+        pictures = padded(frames[needed.to(frames.device)]) - 0.5
+        channels = to_channels(split(pictures, GRID))
+        described = self._describe(channels, self.levels(*pictures.shape[-2:]))
+        alignment = self._align([d[here] for d in described], [d[there.flatten()] for d in described])[-1]
+        around = [pictures[each] for each in there.unbind(1)]
+        restored = self._restore(split(pictures[here], GRID), channels[here], around, alignment, None)
+        return (restored[..., :height, :width] + 0.5).unflatten(0, (batch, len(wanted)))
 
     @staticmethod
     def shot(load: Callable[[], Tensor]) -> Shot:

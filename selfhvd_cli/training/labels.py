@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.packing import pack
-from selfhvd_cli.restore.plan import Plan
+from selfhvd_cli.restore.plan import Plan, estimate_memory
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.training.footage import Footage, Shot
 
@@ -16,8 +19,12 @@ WINDOW = 13
 """Frames from which a sharp one is restored. Not chosen by the memory there is, for a resumed run must find the same
 labels."""
 
-WHOLE, TILE = 1024, 640
-"""Longer side up to which a frame is restored whole, and the side of the tiles beyond; both in pixels."""
+WHOLE_BYTES = 5 << 29
+"""What the network may be expected to take for a frame that is restored whole: `lite` up to 2048×1152. In tiles a
+frame of 720p took four times as long, and large blur is restored less well. As constant as the window."""
+
+TILE = 640
+"""Side in pixels of the tiles of larger ones."""
 
 
 class RestoredLabels:
@@ -49,10 +56,10 @@ class RestoredLabels:
     def _restored(self, shot: Shot, frame: int) -> Tensor:
         window = min(WINDOW, len(shot))
         first = min(max(frame - window // 2, 0), len(shot) - window)
-        tile = None if max(shot.size) <= WHOLE else TILE
         # All frames at once: one of a network that remembers frames sees half an overlap to either side.
-        overlap = 0 if tile is None else self.row.tile_overlap
-        plan = Plan(2 * window, 2 * (window - 1), tile=tile, tile_overlap=overlap)
+        plan = Plan(2 * window, 2 * (window - 1))
+        if estimate_memory(self.row, Plan(window, 0), *shot.size, torch.float32) > WHOLE_BYTES:
+            plan = replace(plan, tile=TILE, tile_overlap=self.row.tile_overlap)
         engine = Engine(self.restorer, plan, self.compute)
         frames = [pack(shot.picture(first + i)) for i in range(window)]
         return engine.restore(frames, slice(frame - first, frame - first + 1))[0].clamp(0, 1)

@@ -4,6 +4,7 @@ networks  how much faster the networks run than written plainly
 outside   the share of the whole command that is not the network's, with a profile
 memory    peak memory against length, resolution and window of a clip, and with 8 GB at 4K
 start     how soon `--help` answers, and how soon the first frame of a clip is done
+adapt     steps a second of adapt beside a plain arrangement of the same, and where the time of a step goes
 cuda      the same of a GPU: idle share, frames a second, what bounds them; says so where there is none
 
 All but the first run the command itself, each time in a process of its own, on clips made from examples/handheld.mp4.
@@ -20,6 +21,7 @@ PARTS = {
     "outside": "outside_network",
     "memory": "command_memory",
     "start": "command_start",
+    "adapt": "adapt_steps",
     "cuda": "command_cuda",
 }
 """Part → its module beside this one, imported when asked for: no measured process shall descend from a large one."""

@@ -8,6 +8,10 @@ import torch
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.source_frames import choose_sources
+from selfhvd_cli.restore.moving_picture import moving_picture
+from selfhvd_cli.weights.load import load_state_dict
+from selfhvd_cli.weights.reference import parse_reference
+from selfhvd_cli.weights.store import find
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,23 @@ def test_clips_of_a_batch_do_not_mix(network: Lite) -> None:
     frames = torch.rand(2, 3, 3, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(network(frames)[1:], network(frames[1:]), atol=1e-5)
+
+
+def test_small_pictures_at_once_are_those_of_one_frame_after_the_other() -> None:
+    path = find(parse_reference("lite"))
+    assert path is not None
+    network = Lite().eval()
+    network.load_state_dict(load_state_dict(path))
+    clips = torch.stack([moving_picture(5, 90, 76), moving_picture(5, 90, 76).flip(1)])
+    blurred = torch.nn.functional.avg_pool2d(clips[:, 1::2].flatten(0, 1), (1, 9), 1, (0, 4))
+    clips[:, 1::2] = blurred.unflatten(0, (2, 2))
+    with torch.inference_mode():
+        together = network(clips, slice(1, 4))
+        for clip, result in zip(clips, together, strict=True):
+            shots = [network.shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
+            alone = torch.cat([network.restore_shot(shots, target) for target in range(1, 4)])
+            assert float((alone - clip[1:4]).abs().mean()) > 0.01, "the network does something"
+            assert torch.allclose(alone, result, atol=1e-4)
 
 
 def test_a_still_clip_stays_as_it_is_before_training(network: Lite) -> None:
