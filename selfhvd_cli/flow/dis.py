@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,10 @@ class DisEstimator:
     def __call__(self, source: Tensor, target: Tensor) -> Flow:
         sources, padding = pad_size(source.detach(), 1, min_size=16, where="around")
         targets, _ = pad_size(target.detach(), 1, min_size=16, where="around")
-        found = [self._find(*_as_codes(one, other)) for one, other in zip(sources, targets, strict=True)]
+        pairs = [_as_codes(one, other) for one, other in zip(sources, targets, strict=True)]
+        # A pair is too small to keep two processors busy; beside a GPU, which waits for all of them, there are many.
+        with ThreadPoolExecutor(min(len(pairs), os.cpu_count() or 1)) as pool:
+            found = list(pool.map(lambda pair: self._find(*pair), pairs))
         vectors = padding.crop(torch.from_numpy(np.stack(found))).contiguous().to(source.device)
         return Flow(vectors, torch.ones_like(vectors[:, :1]))
 
