@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -77,10 +76,7 @@ def settings_in_words(context: click.Context, arguments: list[str]) -> str:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    import tomllib
 
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
@@ -55,4 +55,4 @@ def retry_after(value: str | None, date: str | None = None) -> float | None:
 def _time_there(date: str | None) -> datetime:
     with suppress(TypeError, ValueError):
         return parsedate_to_datetime(date or "")
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

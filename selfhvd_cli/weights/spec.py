@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -11,11 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from selfhvd_cli.errors import WeightsFault
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Kind = Literal["deblur", "flow", "perceptual", "metric", "other"]
 Source = Literal["embedded", "https", "hub", "by hand"]
