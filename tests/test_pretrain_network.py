@@ -12,9 +12,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.pretrain_network import PretrainConfig, pretrain
+from selfhvd_cli.training.pretraining import Pretraining
 
 CONFIG = PretrainConfig(steps=3, batch=2, crop=64, sources=2, reuse=1, seed=3)
 
@@ -48,6 +50,20 @@ def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Pa
     with safe_open(tmp_path / "whole.safetensors", "pt") as file:
         assert file.metadata()["architecture"] == "lite"
         assert file.metadata()["step"] == "3"
+
+
+def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    training = Pretraining.begin(CONFIG, choose_compute("cpu", "fp32"), tmp_path / "none", None)
+    before = {key: value.clone() for key, value in training.network.state_dict().items()}
+    pictures = torch.rand(2, 3, 64, 64), torch.rand(2, 2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    flows = torch.zeros(2, 2, 2, 64, 64)
+    flows[0, 0, 0, 3, 3] = torch.nan
+    training.advance((*pictures, flows))
+    assert training.step == 1
+    assert all(torch.equal(before[key], value) for key, value in training.network.state_dict().items())
+    assert "no number" in caplog.text
+    training.advance((*pictures, torch.zeros_like(flows)))
+    assert not all(torch.equal(before[key], value) for key, value in training.network.state_dict().items())
 
 
 def test_a_checkpoint_of_other_settings_is_not_continued(photos: Path, tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def _scale(width: int, height: int, like: Tensor) -> Tensor:
 
 def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
     """`F.grid_sample`; as on a CPU that gives each picture to one thread, few pictures are sampled in strips."""
+    if grid.requires_grad:
+        # Its way back reads wild addresses at positions that are no numbers (torch 2.15, borders repeated); its way
+        # there takes them for the corner.
+        grid = torch.nan_to_num(grid, nan=-1.0)
     strips = _strips(image, grid)
     if strips == 1:
         return F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)

@@ -16,6 +16,11 @@ MARGIN = 0.25
 """Seconds that a trajectory has beyond both ends of its clip."""
 
 
+MOST_ROLL, MOST_ZOOM = 0.6, 0.4
+"""Radians and log of the zoom between the extremes of a trajectory: no hand does more. A long blur of a short
+exposure would ask for it: one window in 5000 was turned by 2 rad and shrunk to a hundredth, its flow endless."""
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """Camera pose over time; between samples it is linear."""
@@ -111,11 +116,17 @@ def shake(
 def scaled(
     poses: Array, duration: float, severity: float, exposure: float, frame_interval: float, radius: float
 ) -> Trajectory:
-    """The trajectory of `poses` `[N, 4]`, made as large as makes its blurs as long as `severity` says."""
+    """The trajectory of `poses` `[N, 4]`, made as large as makes its blurs as long as `severity` says.
+
+    Roll and zoom stay within `MOST_ROLL` and `MOST_ZOOM`.
+    """
     trajectory = Trajectory(-MARGIN, poses)
     times = np.arange(0.0, duration, frame_interval)
     extents = [trajectory.extent(float(t), exposure, radius) for t in times]
-    return Trajectory(-MARGIN, poses * (severity / max(float(np.quantile(extents, 0.9)), 1e-9)))
+    large = poses * (severity / max(float(np.quantile(extents, 0.9)), 1e-9))
+    excursions = np.ptp(large[:, 2:], axis=0)
+    large[:, 2:] *= np.minimum(1.0, (MOST_ROLL, MOST_ZOOM) / np.maximum(excursions, 1e-9))
+    return Trajectory(-MARGIN, large)
 
 
 def _hand_noise(hand: HandShake, rng: np.random.Generator, count: int) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,8 @@ from selfhvd_cli.training.averaging import Average
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from selfhvd_cli.training.schedule import learning_rate
 from selfhvd_cli.training.supervised import flow_loss, picture_loss
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ class Pretraining:
     def advance(self, batch: Sequence[Tensor]) -> tuple[float, float, float]:
         """One optimizer step; gives the picture's loss, the flow's, and the PSNR gain in dB.
 
+        A batch whose gradient is no number changes nothing: a single one would ruin all parameters for good.
+
         Args:
             batch: targets, sources, sharp targets and flows, as the pool of windows gives them.
         """
@@ -137,9 +142,12 @@ class Pretraining:
             flow = flow + flow_loss(half.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
-        self.optimizer.step()
-        self.average.update(self.network, self.step)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+            self.average.update(self.network, self.step)
+        else:
+            log.warning("step %d: the gradient was no number; it changed nothing", self.step)
         self.step += 1
         gain = mean_psnr(result.frames.detach().float(), sharp) - mean_psnr(target, sharp)
         return float(picture.detach()), float(flow.detach()), gain

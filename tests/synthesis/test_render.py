@@ -9,6 +9,7 @@ import pytest
 from selfhvd_cli.synthesis.clips import SHARP_EXTENT, draw_clip
 from selfhvd_cli.synthesis.gopro_shake import GoProShakeConfig, average, movement, run_lengths, synthesise
 from selfhvd_cli.synthesis.pool import to_batch, window_at
+from selfhvd_cli.synthesis.shake import HandShake, shake
 
 
 def scene(seed: int = 0, size: tuple[int, int] = (300, 400)) -> np.ndarray:
@@ -69,6 +70,19 @@ def test_about_a_third_of_the_frames_stays_sharp() -> None:
         clip = draw_clip([picture], (72, 128), 40, seed, severity=16.0, things=0)
         shares.append(np.mean(np.array(clip.extents()) <= 2 * SHARP_EXTENT))
     assert 0.15 < float(np.mean(shares)) < 0.6
+
+
+def test_no_hand_turns_the_phone_round_or_runs_away_with_it() -> None:
+    """A long blur of a short exposure is asked for: of such draws one in hundreds was beyond all bounds."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        hand = HandShake.draw(rng)
+        trajectory = shake(
+            hand, rng, duration=0.35, severity=36.0, exposure=0.004, frame_interval=1 / 60, radius=288.0
+        )
+        roll, zoom = np.ptp(trajectory.poses[:, 2:], axis=0)
+        assert roll < np.radians(45)
+        assert zoom < np.log(1.6)
 
 
 def test_same_seed_same_clip_in_any_order() -> None:
