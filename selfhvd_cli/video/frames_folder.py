@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,11 +13,9 @@ import av
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import ColorTags, HdrMetadata, VideoInfo
-from selfhvd_cli.video.opening import PIXEL_LIMIT, refuse_absurd_size
+from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, refuse_absurd_size
 from selfhvd_cli.video.pixel_formats import planar_format
 from selfhvd_cli.video.pixels import Signal
-
-logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -112,6 +109,7 @@ def read_picture(path: Path) -> av.VideoFrame:
     Raises:
         InputFault: it cannot be decoded.
     """
+    keep_libav_quiet()
     try:
         with av.open(str(path), "r", options=dict(PIXEL_LIMIT)) as container:
             stream = container.streams.video[0]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import av
+import av.logging
 from av.container import InputContainer
 
 from selfhvd_cli.errors import InputFault
@@ -44,6 +45,7 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
         if path.stat().st_size == 0:
             raise InputFault(f"{path}: the file is empty (0 bytes); copy it from the phone again.")
         refuse_impossible_claims(path)
+        keep_libav_quiet()
         return _open_in_time(path, dict(options or {}))
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
         if isinstance(fault, PermissionError):
@@ -84,6 +86,16 @@ def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
     if opened:
         return opened[0]
     raise faults[0] if faults else MemoryError("no memory to open the file")
+
+
+def keep_libav_quiet() -> None:
+    """Switch off what FFmpeg reports to Python, whoever switched it on (some versions of torchvision, when imported).
+
+    A decoder's thread that reports something waits for Python's lock; closing its file holds that lock and waits for
+    the thread. Off is how PyAV begins, too.
+    """
+    if av.logging.get_level() is not None:
+        av.logging.set_level(None)
 
 
 def raise_if_out_of_memory(fault: BaseException) -> None:

@@ -19,7 +19,13 @@ from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
 from selfhvd_cli.video.info import VideoInfo
-from selfhvd_cli.video.opening import PIXEL_LIMIT, open_input, raise_if_out_of_memory, refuse_absurd_size
+from selfhvd_cli.video.opening import (
+    PIXEL_LIMIT,
+    keep_libav_quiet,
+    open_input,
+    raise_if_out_of_memory,
+    refuse_absurd_size,
+)
 from selfhvd_cli.video.probe import probe
 
 log = logging.getLogger(__name__)
@@ -86,6 +92,7 @@ class VideoReader:
 
     def close(self) -> None:
         if self._container is not None:
+            keep_libav_quiet()
             self._container.close()
             self._container = None
 
@@ -132,6 +139,7 @@ class VideoReader:
                 log.info("%s: no seeking (%s), reading from the beginning", self.info.path.name, fault)
         timeless: list[int] = []
         for packet in self._packets(container, stream):
+            keep_libav_quiet()
             if packet.pts is None and packet.dts is not None:
                 heapq.heappush(timeless, packet.dts)
             try:

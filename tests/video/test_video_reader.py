@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.logging
 import numpy as np
 import pytest
 import torch
@@ -195,3 +196,18 @@ def test_frames_without_a_time_follow_one_another(tmp_path: Path) -> None:
         times = [frame.time for frame in reader]
     assert len(times) == 5
     assert times == sorted(set(times))
+
+
+def test_reports_switched_on_by_another_library_are_switched_off(clip: Callable[..., Path]) -> None:
+    """Once they hung a run: a decoder's thread waited to report, and closing the clip for the thread."""
+    path = clip("a.mp4")
+    try:
+        av.logging.set_level(av.logging.ERROR)
+        with open_reader(path) as reader:
+            frames = iter(reader)
+            next(frames)
+            assert av.logging.get_level() is None
+            av.logging.set_level(av.logging.ERROR)
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)
