@@ -19,7 +19,7 @@ from selfhvd_cli.cli.progress import State, progress_display
 )
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Windows a step.")
 @click.option("--crop", type=int, default=192, show_default=True, help="Side of the windows in pixels.")
-@click.option("--sources", type=click.IntRange(1, 8), default=3, show_default=True, help="Helping frames a window.")
+@click.option("--sources", type=click.IntRange(1, 8), default=4, show_default=True, help="Helping frames a window.")
 @click.option("--rate", type=float, default=5e-4, show_default=True, help="Peak learning rate.")
 @click.option("--reuse", type=click.IntRange(min=1), default=4, show_default=True, help="Uses of a rendered window.")
 @click.option(

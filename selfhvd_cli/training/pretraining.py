@@ -43,7 +43,7 @@ class PretrainConfig:
     crop: int = 192
     """Height and width of the windows in pixels, a multiple of 32."""
 
-    sources: int = 3
+    sources: int = 4
     """Frames that help each target."""
 
     rate: float = 5e-4
