@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +53,10 @@ class Batch:
             self.reduced.to(device),
         )
 
+    def pinned(self) -> Batch:
+        """The batch with its pictures in memory from which CUDA copies beside other work."""
+        return replace(self, frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
+
     @property
     def targets(self) -> Tensor:
         """`[B, K, 3, h, h]`: the input frames at the targets."""
@@ -76,6 +81,10 @@ class Batches:
         self.config = config
         weights = np.array([max(1, len(shot.blurry)) for shot in self.shots], dtype=np.float64)
         self.weights = weights / weights.sum()
+
+    def since(self, step: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """The batches of `step` and of all steps after it, each drawn when it is asked for."""
+        return (self.draw(number, rank, processes) for number in itertools.count(step))
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
         """The part of step `step`'s batch that belongs to process `rank` of `processes`."""

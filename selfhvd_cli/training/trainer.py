@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.restore.arrange import arrange
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.training.averaging import Average
-from selfhvd_cli.training.batches import Batches
+from selfhvd_cli.training.batches import Batch, Batches
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.consistency import History
 from selfhvd_cli.training.holdout import Standing, psnr, standing
@@ -26,6 +28,9 @@ from selfhvd_cli.training.parameters import parameter_groups, set_rates
 from selfhvd_cli.training.probes import Look, Probe, look
 from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.schedule import learning_rate
+
+AHEAD = 2
+"""Batches drawn while a GPU is at work on one; on a CPU the drawing would take the cores from the network."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Trainer:
         known: held-out probes with truth.
         blurry: probes without, for sharpness and displacement.
         processes: who else trains along.
+        ahead: batches drawn beside the training; by default as many as pay on the device. It changes no result.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class Trainer:
         schedule: Schedule,
         compute: Compute,
         processes: Processes | None = None,
+        ahead: int | None = None,
     ) -> None:
         arrange(restorer, compute.device)
         self.restorer = restorer.requires_grad_(True)
@@ -108,6 +115,7 @@ class Trainer:
         self.known, self.blurry = known, blurry
         self.config, self.schedule, self.compute = config, schedule, compute
         self.processes = processes or Processes()
+        self.ahead = (0 if compute.device.type == "cpu" else AHEAD) if ahead is None else ahead
         groups = parameter_groups(restorer.network, model)
         self.optimizer = torch.optim.Adam(groups, lr=config.rate, betas=(0.9, 0.99))
         self.average = Average(restorer.network, config.average)
@@ -121,13 +129,25 @@ class Trainer:
 
     def steps(self) -> Iterator[StepReport]:
         """Train until the last step, or until it no longer helps; one report a step."""
-        while self.step < self.config.steps and not self._is_stale():
-            report = self._advance()
-            yield report
-            if report.failed:
-                return
+        with self._drawn() as batches:
+            while self.step < self.config.steps and not self._is_stale():
+                report = self._advance(batches)
+                yield report
+                if report.failed:
+                    return
 
-    def _advance(self) -> StepReport:
+    @contextmanager
+    def _drawn(self) -> Iterator[Iterator[Batch]]:
+        """The batches from this step on, in main memory."""
+        batches = self.batches.since(self.step, self.processes.rank, self.processes.count)
+        if not self.ahead:
+            yield batches
+            return
+        pinned = self.compute.device.type == "cuda"
+        with Ahead((batch.pinned() if pinned else batch for batch in batches), self.ahead) as ahead:
+            yield iter(ahead)
+
+    def _advance(self, batches: Iterator[Batch]) -> StepReport:
         """One step, in the order of the paper's Fig. 2."""
         config, step, began = self.config, self.step, time.monotonic()
         events: list[str] = []
@@ -138,7 +158,7 @@ class Trainer:
         set_rates(self.optimizer, rate, step / config.steps)
         # Networks that draw random numbers draw the same ones in a resumed run.
         torch.manual_seed(config.seed * 1_000_003 + step)
-        batch = self.batches.draw(step, self.processes.rank, self.processes.count).to(self.compute.device)
+        batch = next(batches).to(self.compute.device)
         self.optimizer.zero_grad(set_to_none=True)
         if stage == 1:
             losses = self.objective.backward_stage_one(self.restorer, batch)

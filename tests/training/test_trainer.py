@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from training_stand_ins import tiny_restorer, tiny_trainer
 
+from selfhvd_cli.training.batches import Batch
 from selfhvd_cli.training.trainer import StepReport, Trainer
 
 
@@ -63,6 +64,28 @@ def test_a_resumed_run_ends_with_the_same_weights(cut: int) -> None:
     assert same(whole.average.values, second.average.values)
     assert same(whole.best_values, second.best_values)
     assert (whole.best, whole.best_step) == (second.best, second.best_step)
+
+
+def test_batches_drawn_ahead_change_nothing() -> None:
+    alone, beside = tiny_trainer(), tiny_trainer(ahead=2)
+    one, two = run(alone), [*run(beside, 5), *run(beside)]
+    assert [report.losses for report in one] == [report.losses for report in two]
+    assert same(alone.average.values, beside.average.values)
+
+
+def test_a_fault_in_a_batch_drawn_ahead_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = tiny_trainer(ahead=2)
+    draw = trainer.batches.draw
+
+    def broken(step: int, rank: int = 0, processes: int = 1) -> Batch:
+        if step == 3:
+            raise OSError("the disk is gone")
+        return draw(step, rank, processes)
+
+    monkeypatch.setattr(trainer.batches, "draw", broken)
+    with pytest.raises(OSError, match="disk is gone"):
+        run(trainer)
+    assert trainer.step == 3
 
 
 def test_a_training_that_does_harm_hands_out_the_base() -> None:

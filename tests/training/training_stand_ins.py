@@ -102,6 +102,7 @@ def tiny_trainer(
     check: int = 4,
     patience: int | None = None,
     processes: Processes | None = None,
+    ahead: int | None = None,
     **options: Any,
 ) -> Trainer:
     """A trainer of a `TinyNetwork` on a small shaken clip, ready to begin."""
@@ -118,4 +119,5 @@ def tiny_trainer(
     blurry = blurry_probes(shots, 2, batches.length)
     objective = Objective(estimator, None, config, compute)
     schedule = Schedule(check, patience)
-    return Trainer(network, "tiny", False, batches, objective, known, blurry, config, schedule, compute, processes)
+    run = (config, schedule, compute, processes, ahead)
+    return Trainer(network, "tiny", False, batches, objective, known, blurry, *run)
