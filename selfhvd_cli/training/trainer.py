@@ -115,7 +115,7 @@ class Trainer:
         self.known, self.blurry = known, blurry
         self.config, self.schedule, self.compute = config, schedule, compute
         self.processes = processes or Processes()
-        self.ahead = (0 if compute.device.type == "cpu" else AHEAD) if ahead is None else ahead
+        self.ahead = (AHEAD if compute.device.type == "cuda" else 0) if ahead is None else ahead
         groups = parameter_groups(restorer.network, model)
         self.optimizer = torch.optim.Adam(groups, lr=config.rate, betas=(0.9, 0.99))
         self.average = Average(restorer.network, config.average)
