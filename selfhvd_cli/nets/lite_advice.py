@@ -32,10 +32,11 @@ def mixed(here: Tensor, advice: Sequence[Advice]) -> Tensor:
     """Weighted mean of target and sources, phases `[B, h, 3, 16, w]`."""
     # Their softmax, the target's logit being 0, without writing down all weights side by side.
     weights = [each.logits.clamp(max=LARGEST).exp_() for each in advice]
-    total = torch.addcmul(here, weights[0], advice[0].picture)
+    mean, total = torch.addcmul(here, weights[0], advice[0].picture), weights[0] + 1.0
     for weight, each in zip(weights[1:], advice[1:], strict=True):
-        total.addcmul_(weight, each.picture)
-    return total.mul_(sum(weights, start=torch.ones_like(weights[0])).reciprocal())
+        mean.addcmul_(weight, each.picture)
+        total.add_(weight)
+    return mean.mul_(total.reciprocal_())
 
 
 def summary(advice: Sequence[Advice]) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,15 @@ class FlowLevel(nn.Module):
     The first guess needs no training: the mean displacement under a softmax of the correlation.
     """
 
-    def __init__(self, channels: int, match: int, width: int, radius: int, depth: int) -> None:
+    def __init__(self, channels: int, match: int, width: int, radius: int, depth: int, last: int = 3) -> None:
+        """Args:
+            channels: of the features.
+            match: how many of them are compared.
+            width: of the hidden layers.
+            radius: of the search, in cells of this level.
+            depth: hidden layers beside the first.
+            last: side of the last layer's kernel.
+        """
         super().__init__()
         self.radius = radius
         self.match = nn.Conv2d(channels, match, 1, bias=False)
@@ -41,7 +49,7 @@ class FlowLevel(nn.Module):
         inputs = (2 * radius + 1) ** 2 + 2 * match + 2 + 2 + 1
         self.first = nn.Conv2d(inputs, width, 3, padding=1)
         self.middle = nn.ModuleList([nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
-        self.last = nn.Conv2d(width, 3, 3, padding=1)
+        self.last = nn.Conv2d(width, 3, last, padding=last // 2)
         silence(self.last)
 
     def describe(self, features: Tensor) -> Tensor:
