@@ -78,7 +78,7 @@ def test_it_says_what_was_gained_and_what_to_type_next(clip: Path, jobs: list[Ad
     assert "Warning: no uncertainty" in result.stderr
     assert "rec 0.0500" in result.stderr
     assert "held-out 30.60 dB" in result.stderr
-    assert "30.00 → 30.60 dB (+0.60 dB than lite)" in result.stderr.replace("\n", "")
+    assert "30.00 → 30.60 dB (+0.60 dB against lite)" in result.stderr.replace("\n", "")
     assert f"--weights {tmp_path / 'w.safetensors'}" in result.stderr.replace("\n", "")
 
 
