@@ -236,13 +236,13 @@ def report_in_words(report: AdaptReport) -> list[str]:
         "patience": "the held-out score stalled",
         "not finite": "the loss was no number",
     }[report.ended]
-    gain = report.after.score - report.before.score
-    against = "the untouched frames" if report.base == "scratch" else report.base
+    base = "the untouched frames" if report.base == "scratch" else report.base
+    gain = f"{report.after.score - report.before.score:+.2f} dB against {base}"
     memory = "" if report.peak_memory is None else f", at most {report.peak_memory / 1e9:.1f} GB of memory"
     pace = f"{report.seconds_a_step:.2f} s a step{memory}"
     return [
         f"{report.steps} steps in {report.seconds / 60:.1f} minutes ({pace}): {why}",
-        f"held-out frames: {report.before.score:.2f} → {report.after.score:.2f} dB ({gain:+.2f} dB against {against}), "
+        f"held-out frames: {report.before.score:.2f} → {report.after.score:.2f} dB ({gain}), "
         f"sharpness {report.before.sharpness:.0f} → {report.after.sharpness:.0f}, moved {report.after.shift:.2f} px",
         f"before and after: {report.pictures}; log: {report.log}",
         f"weights: {report.weights}",
