@@ -148,7 +148,7 @@ class Lite(nn.Module):
         sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
         halvings = 0 if scores[target] >= SHARP_SHARE * sharpest else self.scales(*shots[target].size)
         around = [shots[j] for j in choose_sources(scores, target, self.sources)]
-        return self._cascade(shots[target], around, halvings) + 0.5
+        return self._cascade(shots[target], around, halvings).add_(0.5)
 
     def restore(
         self, target: Tensor, sources: Tensor, start: Alignment | None = None, recorded: Tensor | None = None
@@ -285,6 +285,6 @@ class Lite(nn.Module):
         weight = self.embed_source.weight
         # Two convolutions: to put two channels beside 48 is slower than to convolve them.
         embedded = F.conv2d(channels, weight[:, : channels.shape[1]], self.embed_source.bias, padding=1)
-        embedded = embedded + F.conv2d(for_convolution(doubt), weight[:, channels.shape[1] :], padding=1)
+        embedded = embedded.add_(F.conv2d(for_convolution(doubt), weight[:, channels.shape[1] :], padding=1))
         embedded = F.leaky_relu(embedded.add_(guide), 0.1, inplace=True)
         return Advice(picture, embedded, from_channels(self.mix(embedded), GRID**2), self.trust(embedded).float())

@@ -8,9 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.ops.blocks import resized
-from selfhvd_cli.ops.phases import split
-
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     """Pixel coordinates `[1, 2, H, W]`, (x, y), on the device and in the dtype of `like`."""
@@ -46,7 +43,8 @@ def warp(
 def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     """`warp` with a flow that is known at a fraction of the size, enlarged bilinearly; the result in its `phases`.
 
-    The positions are enlarged in place of the flow, which is the same and saves three passes over the full size.
+    The positions are enlarged in place of the flow, which is the same and saves three passes over the full size, and
+    come in phases themselves, so that the samples need not be put in order.
 
     Args:
         image: `[B, C, H, W]`.
@@ -61,14 +59,22 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     index = coordinates(height + 2, width + 2, around)
     position = around + (index - 0.5) * factor - 0.5
     grid = position * _scale(width * factor, height * factor, position) - 1.0
-    grid = resized(grid, ((height + 2) * factor, (width + 2) * factor))
-    inner = grid[..., factor:-factor, factor:-factor].permute(0, 2, 3, 1)
-    strips = _strips(image, inner, factor)
-    if image.shape[0] > 1 or strips == 1:
-        return split(_sample(image.float(), inner, "border", "bilinear").to(image.dtype), factor)
-    # The phases of strips, one after the other, are those of the picture.
-    parts = _in_strips(image.float(), inner[0], strips, "border", "bilinear")
-    return split(parts.to(image.dtype), factor).flatten(0, 1).unsqueeze(0)
+    rows = torch.stack(_between(grid, 2, factor), dim=3)
+    phases = torch.stack(_between(rows, 4, factor), dim=4).flatten(3, 4).permute(0, 2, 3, 4, 1)
+    picture = image.float()
+    if len(image) == 1 and image.device.type == "cpu" and not (image.requires_grad or flow.requires_grad):
+        # Every row of phases is a strip of its own.
+        return _in_strips(picture, phases[0], "border", "bilinear").to(image.dtype).unsqueeze(0)
+    sampled = _sample(picture, phases.flatten(1, 2), "border", "bilinear").to(image.dtype)
+    return sampled.unflatten(2, (height, -1)).transpose(1, 2).contiguous()
+
+
+def _between(values: Tensor, dim: int, factor: int) -> list[Tensor]:
+    """The `factor` values that bilinear enlargement puts in place of each along `dim`, but for the first and last."""
+    count = values.shape[dim] - 2
+    before, here, after = (values.narrow(dim, start, count) for start in range(3))
+    away = [(step + 0.5) / factor - 0.5 for step in range(factor)]
+    return [torch.lerp(here, before if each < 0 else after, abs(each)) for each in away]
 
 
 def _scale(width: int, height: int, like: Tensor) -> Tensor:
@@ -88,27 +94,23 @@ def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
     count, height, width = grid.shape[:3]
     sampled = image.new_empty(count, image.shape[1], strips, height // strips, width)
     for picture, positions, result in zip(image.split(1), grid, sampled, strict=True):
-        result.copy_(_in_strips(picture, positions, strips, padding, mode).transpose(0, 1))
+        parts = _in_strips(picture, positions.unflatten(0, (strips, -1)), padding, mode)
+        result.copy_(parts.transpose(0, 1))
     return sampled.flatten(2, 3)
 
 
-def _in_strips(picture: Tensor, positions: Tensor, strips: int, padding: str, mode: str) -> Tensor:
-    """A picture `[1, C, h, w]` sampled at `[H, W, 2]`: strips `[S, C, H / S, W]`."""
+def _in_strips(picture: Tensor, positions: Tensor, padding: str, mode: str) -> Tensor:
+    """A picture `[1, C, h, w]` sampled at `[S, H, W, 2]`: strips `[S, C, H, W]`."""
     return F.grid_sample(
-        picture.expand(strips, -1, -1, -1), positions.unflatten(0, (strips, -1)),
-        mode=mode, padding_mode=padding, align_corners=True,
-    )  # fmt: skip
+        picture.expand(len(positions), -1, -1, -1), positions, mode=mode, padding_mode=padding, align_corners=True
+    )
 
 
-def _strips(image: Tensor, grid: Tensor, multiple: int = 1) -> int:
-    """How many strips keep all threads busy; 1 where there is nothing to gain.
-
-    Args:
-        multiple: of rows that every strip must have.
-    """
+def _strips(image: Tensor, grid: Tensor) -> int:
+    """How many strips keep all threads busy; 1 where there is nothing to gain."""
     threads = torch.get_num_threads()
     count, height, width = grid.shape[:3]
     small = height * width < 1 << 15
     if image.device.type != "cpu" or image.requires_grad or grid.requires_grad or small or count % threads == 0:
         return 1
-    return next((strips for strips in range(threads, 4 * threads) if height % (strips * multiple) == 0), 1)
+    return next((strips for strips in range(threads, 4 * threads) if height % strips == 0), 1)
