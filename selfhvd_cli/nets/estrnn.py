@@ -77,6 +77,9 @@ class DenseBlockChain(nn.Module):
 class Cell(nn.Module):
     """The recurrent cell: features of one frame from the frame and the state."""
 
+    float32_parts = ("F_h",)
+    """Computed so under autocast, too."""
+
     def __init__(self, features: int, blocks: int) -> None:
         super().__init__()
         self.F_B0 = nn.Conv2d(3, features, 5, padding=2)
@@ -99,6 +102,9 @@ class Cell(nn.Module):
 
 class Fusion(nn.Module):
     """Global spatio-temporal attention: neighbours, weighted channel by channel, beside the centre."""
+
+    float32_parts = ("F_p",)
+    """Whose weights are multiplied and added before they convolve."""
 
     def __init__(self, channels: int, neighbours: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ from selfhvd_cli.nets.lite_alignment import (
     silence,
     unknown,
 )
-from selfhvd_cli.nets.lite_layers import Encoder, ResidualBlock
+from selfhvd_cli.nets.lite_layers import Encoder, ResidualBlock, convolved
 from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
 from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
@@ -272,19 +272,16 @@ class Lite(nn.Module):
             certain = doubt.new_tensor((CERTAIN, 1.0)).view(1, 2, 1, 1).expand_as(doubt[: len(here)])
             advice.append(self._consult(recorded, certain, guide))
         mean = mixed(here, advice)
-        x = for_convolution(channels, to_channels(mean), *summary(advice))
-        x = F.leaky_relu(self.enter(x), 0.1, inplace=True)
+        x = convolved(self.enter, channels, to_channels(mean), *summary(advice))
+        x = F.leaky_relu(x, 0.1, inplace=True)
         deep = self.deep(F.leaky_relu(self.down(x), 0.1, inplace=True))
-        x = self.leave(x + F.pixel_shuffle(self.up(deep), 2))
+        x = self.leave(F.pixel_shuffle(self.up(deep), 2).add_(x))
         residual = self.residual(F.leaky_relu(x, 0.1))
         return join(mean.add_(from_channels(residual, GRID**2)), GRID)
 
     def _consult(self, picture: Tensor, doubt: Tensor, guide: Tensor) -> Advice:
         """Compare the phases of an aligned source with the target: `doubt` `[B, 2, h, w]`, `guide` `[B, E, h, w]`."""
         channels = to_channels(picture)
-        weight = self.embed_source.weight
-        # Two convolutions: to put two channels beside 48 is slower than to convolve them.
-        embedded = F.conv2d(channels, weight[:, : channels.shape[1]], self.embed_source.bias, padding=1)
-        embedded = embedded.add_(F.conv2d(for_convolution(doubt), weight[:, channels.shape[1] :], padding=1))
-        embedded = F.leaky_relu(embedded.add_(guide), 0.1, inplace=True)
+        embedded = convolved(self.embed_source, channels, for_convolution(doubt)).add_(guide)
+        embedded = F.leaky_relu(embedded, 0.1, inplace=True)
         return Advice(picture, embedded, from_channels(self.mix(embedded), GRID**2), self.trust(embedded).float())

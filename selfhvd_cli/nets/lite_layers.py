@@ -1,4 +1,4 @@
-"""Layers for Lite: residual blocks, and the encoder whose features are matched."""
+"""Layers for Lite: residual blocks, convolutions of several parts, and the encoder whose features are matched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.leaky_relu(self.first(x), 0.1, inplace=True))
+        return self.second(F.leaky_relu(self.first(x), 0.1, inplace=True)).add_(x)
+
+
+def convolved(layer: nn.Conv2d, *parts: Tensor) -> Tensor:
+    """What `layer` makes of the parts `[N, C, h, w]` side by side in the channels, as a sum of convolutions.
+
+    To write large parts side by side takes longer than the sum, and is the largest block of memory that Lite knew.
+    """
+    weights = layer.weight.split([part.shape[1] for part in parts], dim=1)
+    result = F.conv2d(parts[0], weights[0], layer.bias, padding=layer.padding)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        result.add_(F.conv2d(part, weight, padding=layer.padding))
+    return result
 
 
 class Encoder(nn.Module):

@@ -49,6 +49,7 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     Args:
         image: `[B, C, H, W]`.
         flow: `[B, 2, H / factor, W / factor]`, (dx, dy) in pixels of `image`.
+        factor: even.
 
     Returns:
         Phases `[B, H / factor, C, factor², W / factor]`; what lies outside the image is its nearest edge pixel.
@@ -59,8 +60,7 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     index = coordinates(height + 2, width + 2, around)
     position = around + (index - 0.5) * factor - 0.5
     grid = position * _scale(width * factor, height * factor, position) - 1.0
-    rows = torch.stack(_between(grid, 2, factor), dim=3)
-    phases = torch.stack(_between(rows, 4, factor), dim=4).flatten(3, 4).permute(0, 2, 3, 4, 1)
+    phases = _enlarged(grid, factor).permute(0, 2, 3, 4, 1)
     picture = image.float()
     if len(image) == 1 and image.device.type == "cpu" and not (image.requires_grad or flow.requires_grad):
         # Every row of phases is a strip of its own.
@@ -69,12 +69,16 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     return sampled.unflatten(2, (height, -1)).transpose(1, 2).contiguous()
 
 
-def _between(values: Tensor, dim: int, factor: int) -> list[Tensor]:
-    """The `factor` values that bilinear enlargement puts in place of each along `dim`, but for the first and last."""
-    count = values.shape[dim] - 2
-    before, here, after = (values.narrow(dim, start, count) for start in range(3))
-    away = [(step + 0.5) / factor - 0.5 for step in range(factor)]
-    return [torch.lerp(here, before if each < 0 else after, abs(each)) for each in away]
+def _enlarged(coarse: Tensor, factor: int) -> Tensor:
+    """Phases `[N, C, h, factor², w]` of a map `[N, C, h + 2, w + 2]` enlarged bilinearly, without its first and last
+    rows and columns; `factor` is even."""
+    height, width = coarse.shape[2] - 2, coarse.shape[3] - 2
+    # The first half of the phases lies between a value and the one before, the second between it and the one behind.
+    away = ((torch.arange(factor, device=coarse.device) + 0.5) / factor - 0.5).abs().view(2, -1, 1)
+    sides = coarse.unfold(2, height, 2).permute(0, 1, 4, 2, 3).unsqueeze(4)
+    rows = torch.lerp(coarse[:, :, 1:-1, None, None], sides, away).flatten(3, 4)
+    sides = rows.unfold(4, width, 2).unsqueeze(5)
+    return torch.lerp(rows[..., None, None, 1:-1], sides, away).flatten(3, 5)
 
 
 def _scale(width: int, height: int, like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, means_out_of_memory
+from selfhvd_cli.restore.arrange import in_precision
 from selfhvd_cli.restore.memory import available_memory, in_words, release
 from selfhvd_cli.restore.packing import unpack
 from selfhvd_cli.restore.plan import Plan
@@ -24,9 +25,10 @@ class Engine:
     """Runs windows and remembers what it learnt on the way: the sizes that fit, the precision that holds."""
 
     def __init__(self, restorer: Restorer, plan: Plan, compute: Compute) -> None:
-        self.restorer = restorer
+        self.restorer = in_precision(restorer, compute.dtype)
         self.plan = plan
         self.compute = compute
+        self._exact = restorer
         self._events: list[str] = []
         self._shots: dict[tuple[int, Area], tuple[Tensor, Any]] = {}
 
@@ -84,6 +86,7 @@ class Engine:
             dtype = str(self.compute.dtype).removeprefix("torch.")
             self._events.append(f"{dtype} on {self.compute.device} spoils its numbers: going on in float32")
             self.compute = replace(self.compute, dtype=torch.float32)
+            self.restorer = self._exact
             self._shots.clear()
             restored = restore()
         return restored

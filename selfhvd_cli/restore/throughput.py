@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.architectures import Architecture
+from selfhvd_cli.restore.arrange import in_precision
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.restorer import Restorer
 
@@ -64,7 +65,7 @@ def measure(
     """
     frames = moving_picture(count, height, width).to(compute.device)
     kept = max(1, count // 2) if row.selects_frames else count
-    run = _run(restorer, frames, slice((count - kept) // 2, (count - kept) // 2 + kept))
+    run = _run(in_precision(restorer, compute.dtype), frames, slice((count - kept) // 2, (count - kept) // 2 + kept))
     counter = FlopCounterMode(display=False)
     # No inference mode: the counter does not see operations in it.
     with torch.no_grad(), compute.autocast(), peak_memory(compute.device) as peak:

@@ -41,6 +41,9 @@ class RVRT(nn.Module):
         checkpoint_activations: recompute each step's activations for the gradient instead of keeping them.
     """
 
+    float32_parts = ("spynet",)
+    """Computed so under autocast, too."""
+
     def __init__(self, checkpoint_activations: bool = False) -> None:
         super().__init__()
         self.checkpoint_activations = checkpoint_activations
