@@ -264,7 +264,7 @@ class Lite(nn.Module):
         doubt = torch.cat((alignment.log_scale, inside_picture(alignment.flow)), dim=1)
         each = (part.unflatten(0, (-1, len(sources))).unbind(1) for part in (alignment.flow, doubt))
         advice = [
-            self._consult(warp_phases(source, GRID * flow, GRID), certainty, guide)
+            self._consult(warp_phases(source, flow, GRID), certainty, guide)
             for source, flow, certainty in zip(sources, *each, strict=True)
         ]
         if recorded is not None:

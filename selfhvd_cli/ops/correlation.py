@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PRODUCTS = 1 << 26
+"""Products that may be written down at once on an accelerator: 256 MB."""
+
 
 def correlate(anchor: Tensor, moved: Tensor, radius: int) -> Tensor:
     """Inner products of each pixel of `anchor` with the pixels of `moved` around it.
@@ -44,10 +47,16 @@ class _Correlation(torch.autograd.Function):
         count, _, height, width = here.shape
         side = 2 * radius + 1
         cost = here.new_zeros(count, side, side, height, width)
-        # All displacements of one channel at a time: the sums stay in the cache, and no product is written down.
         shifted = there.unfold(2, height, 1).unfold(3, width, 1)
-        for channel in range(here.shape[1]):
-            cost.addcmul_(here[:, channel, None, None], shifted[:, channel])
+        if here.device.type == "cpu":
+            # All displacements of one channel at a time: the sums stay in the cache, and no product is written down.
+            for channel in range(here.shape[1]):
+                cost.addcmul_(here[:, channel, None, None], shifted[:, channel])
+            return cost.flatten(1, 2)
+        # An accelerator waits for commands, not for memory: as many channels at a time as may be written down.
+        together = max(1, PRODUCTS // cost.numel())
+        for some, moved_some in zip(here.split(together, 1), shifted.split(together, 1), strict=True):
+            cost += (some[:, :, None, None] * moved_some).sum(1)
         return cost.flatten(1, 2)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -34,10 +35,8 @@ def warp(
     Returns:
         `[B, C, H, W]` in the dtype of `image`; sampling positions are computed in float32.
     """
-    height, width = flow.shape[-2:]
-    position = coordinates(height, width, flow.float()) + flow.float()
-    grid = (position * _scale(width, height, position) - 1.0).permute(0, 2, 3, 1)
-    return _sample(image.float(), grid, padding, mode).to(image.dtype)
+    grid = _positions(flow.float(), flow.shape[-2:])
+    return _sample(image.float(), grid.permute(0, 2, 3, 1), padding, mode).to(image.dtype)
 
 
 def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
@@ -48,7 +47,7 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
 
     Args:
         image: `[B, C, H, W]`.
-        flow: `[B, 2, H / factor, W / factor]`, (dx, dy) in pixels of `image`.
+        flow: `[B, 2, H / factor, W / factor]`, (dx, dy) in pixels of the small size, `factor` of `image` each.
         factor: even.
 
     Returns:
@@ -57,9 +56,7 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     height, width = flow.shape[-2:]
     # Beyond the edge the flow is repeated, as enlarging does, while positions must go on.
     around = F.pad(flow.float(), (1, 1, 1, 1), mode="replicate")
-    index = coordinates(height + 2, width + 2, around)
-    position = around + (index - 0.5) * factor - 0.5
-    grid = position * _scale(width * factor, height * factor, position) - 1.0
+    grid = _positions(around, (height * factor, width * factor), factor, border=1)
     phases = _enlarged(grid, factor).permute(0, 2, 3, 4, 1)
     picture = image.float()
     if len(image) == 1 and image.device.type == "cpu" and not (image.requires_grad or flow.requires_grad):
@@ -67,6 +64,24 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
         return _in_strips(picture, phases[0], "border", "bilinear").to(image.dtype).unsqueeze(0)
     sampled = _sample(picture, phases.flatten(1, 2), "border", "bilinear").to(image.dtype)
     return sampled.unflatten(2, (height, -1)).transpose(1, 2).contiguous()
+
+
+def _positions(flow: Tensor, size: Sequence[int], factor: int = 1, border: int = 0) -> Tensor:
+    """Where a flow leads, `[B, 2, h, w]`, in the units of `grid_sample`: the centres of corner pixels are at ±1.
+
+    Args:
+        flow: (dx, dy) in its own pixels.
+        size: (H, W) of the picture.
+        factor: pixels of the picture to one of the flow.
+        border: pixels of the flow beyond each edge of the picture.
+    """
+    ways = []
+    for way, (count, side) in enumerate(zip(flow.shape[2:], size, strict=True)):
+        unit = 2.0 / max(side - 1, 1)
+        edge = 1.0 + unit * (border * factor - (factor - 1) / 2)
+        here = torch.linspace(-edge, edge, count, device=flow.device).unflatten(0, ((-1, 1), (1, -1))[way])
+        ways.append(torch.add(here, flow[:, 1 - way], alpha=unit * factor))
+    return torch.stack((ways[1], ways[0]), dim=1)
 
 
 def _enlarged(coarse: Tensor, factor: int) -> Tensor:
@@ -79,11 +94,6 @@ def _enlarged(coarse: Tensor, factor: int) -> Tensor:
     rows = torch.lerp(coarse[:, :, 1:-1, None, None], sides, away).flatten(3, 4)
     sides = rows.unfold(4, width, 2).unsqueeze(5)
     return torch.lerp(rows[..., None, None, 1:-1], sides, away).flatten(3, 5)
-
-
-def _scale(width: int, height: int, like: Tensor) -> Tensor:
-    """Factors `[1, 2, 1, 1]` from pixels to the units of `grid_sample`, in which a picture is 2 wide and 2 high."""
-    return like.new_tensor([2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)]).view(1, 2, 1, 1)
 
 
 def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
