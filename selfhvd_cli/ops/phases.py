@@ -30,7 +30,7 @@ def to_channels(phases: Tensor) -> Tensor:
 
 def from_channels(values: Tensor, phases: int) -> Tensor:
     """float32 phases `[N, H/f, C, f², W/f]` of `[N, C·f², H/f, W/f]`."""
-    return values.float().transpose(1, 2).contiguous().unflatten(2, (-1, phases))
+    return values.transpose(1, 2).contiguous().float().unflatten(2, (-1, phases))
 
 
 def for_convolution(*parts: Tensor) -> Tensor:
