@@ -89,7 +89,8 @@ def _enlarged(coarse: Tensor, factor: int) -> Tensor:
     rows and columns; `factor` is even."""
     height, width = coarse.shape[2] - 2, coarse.shape[3] - 2
     # The first half of the phases lies between a value and the one before, the second between it and the one behind.
-    away = ((torch.arange(factor, device=coarse.device) + 0.5) / factor - 0.5).abs().view(2, -1, 1)
+    outer = 0.5 - 0.5 / factor
+    away = torch.linspace(-outer, outer, factor, device=coarse.device).abs().view(2, -1, 1)
     sides = coarse.unfold(2, height, 2).permute(0, 1, 4, 2, 3).unsqueeze(4)
     rows = torch.lerp(coarse[:, :, 1:-1, None, None], sides, away).flatten(3, 4)
     sides = rows.unfold(4, width, 2).unsqueeze(5)
