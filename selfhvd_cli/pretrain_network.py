@@ -128,7 +128,7 @@ def validate(network: Lite, paths: list[Path], config: PretrainConfig, compute: 
         window = window_at(photos, config.crop, config.sources, VALIDATION_SEED, index)
         target, sources, sharp, flows = (x.to(compute.device) for x in to_batch([window]))
         with compute.autocast():
-            result = cascade(network, target, sources)[1] if config.cascade else network.restore(target, sources)
+            result = cascade(network, target, sources, config.halvings if config.cascade else 0)[-1]
         sums["input"] += mean_psnr(target, sharp)
         sums["output"] += mean_psnr(result.frames.float().clamp(0, 1), sharp)
         sums["endpoint_error"] += float(endpoint_error(result.alignments[-1], flows.flatten(0, 1)))

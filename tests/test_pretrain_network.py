@@ -16,7 +16,7 @@ from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.pretrain_network import PretrainConfig, pretrain
-from selfhvd_cli.training.pretraining import Pretraining
+from selfhvd_cli.training.pretraining import Pretraining, cascade
 
 CONFIG = PretrainConfig(steps=3, batch=2, crop=64, sources=2, reuse=1, seed=3)
 
@@ -64,6 +64,19 @@ def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytes
     assert "no number" in caplog.text
     training.advance((*pictures, torch.zeros_like(flows)))
     assert not all(torch.equal(before[key], value) for key, value in training.network.state_dict().items())
+
+
+def test_large_windows_are_restored_at_every_size_that_large_frames_are() -> None:
+    assert (PretrainConfig(crop=192).halvings, PretrainConfig(crop=256).halvings) == (1, 2)
+    torch.manual_seed(0)
+    network = Lite()
+    target, sources = torch.rand(1, 3, 256, 256), torch.rand(1, 2, 3, 256, 256)
+    results = cascade(network, target, sources, 2)
+    assert [result.frames.shape[-1] for result in results] == [64, 128, 256]
+    for result in results:
+        network.zero_grad(set_to_none=True)
+        result.frames.square().mean().backward(retain_graph=True)
+        assert network.mix.weight.grad is not None and network.mix.weight.grad.abs().sum() > 0
 
 
 def test_a_checkpoint_of_other_settings_is_not_continued(photos: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from selfhvd_cli.cli.progress import State, progress_display
     type=click.FloatRange(0.0, 1.0),
     default=0.7,
     show_default=True,
-    help="Share of the steps that restore at half the size first.",
+    help="Share of the steps that restore at a fraction of the size first.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; default: processors less one.")
 @click.option("--minutes", type=click.FloatRange(min=0.0), help="Stop after this long; the same command goes on.")

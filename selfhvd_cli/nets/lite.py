@@ -156,7 +156,7 @@ class Lite(nn.Module):
         """Restore `target` `[B, 3, H, W]` with chosen `sources` `[B, K, 3, H, W]` at this one scale.
 
         Args:
-            start: the last alignment of `restore_half`; it replaces the search for the flow at the coarse levels.
+            start: the last alignment at half the size; it replaces the search for the flow at the coarse levels.
             recorded: where `target` was restored at half its size already, the frame as it was, `[B, 3, H, W]`.
         """
         levels = self.levels(*target.shape[-2:]) if start is None else FINE_LEVELS
@@ -169,12 +169,6 @@ class Lite(nn.Module):
         alignments = self._align([d[:batch] for d in described], [d[batch:] for d in described], start)
         before = None if recorded is None else split(recorded - 0.5, GRID)
         return Restoration(self._restore(here, channels, sources.unbind(1), alignments[-1], before) + 0.5, alignments)
-
-    def restore_half(self, target: Tensor, sources: Tensor) -> Restoration:
-        """`restore` of the same pictures at half their size."""
-        batch, count = sources.shape[:2]
-        around = half_size(sources.flatten(0, 1)).unflatten(0, (batch, count))
-        return self.restore(half_size(target), around)
 
     def align(self, target: Tensor, source: Tensor) -> Alignment:
         """Flow from `target` to `source`, `[B, 3, H, W]` each; sides multiples of 8, at least 64."""

@@ -56,10 +56,15 @@ class PretrainConfig:
     """Times each rendered window is trained on, on average."""
 
     cascade: float = 0.7
-    """Share of the steps whose targets were restored at half their size first, as they are in use."""
+    """Share of the steps whose targets were restored at a fraction of their size first, as they are in use."""
 
     seed: int = 0
     """Decides windows, order and initial parameters."""
+
+    @property
+    def halvings(self) -> int:
+        """How often a target is halved at most: as often as in use, while the smallest is one the network takes."""
+        return 2 if self.crop >= 256 else 1
 
     def __post_init__(self) -> None:
         if self.crop % 32 or self.crop < 64:
@@ -130,16 +135,15 @@ class Pretraining:
         if rng.random() < 0.5 and config.sources > 2:
             # The network must do with fewer sources, too: clips end, and scenes are cut.
             sources, flows = sources[:, :-1], flows[:, :-1]
+        halvings = 0
+        if rng.random() < config.cascade:
+            halvings = int(rng.integers(1, config.halvings + 1)) if config.halvings > 1 else 1
         with self.compute.autocast():
-            if rng.random() < config.cascade:
-                half, result = cascade(self.network, target, sources)
-            else:
-                half, result = None, self.network.restore(target, sources)
-        picture = picture_loss(result.frames, sharp)
-        flow = flow_loss(result.alignments, flows.flatten(0, 1))
-        if half is not None:
-            picture = picture + picture_loss(half.frames, half_size(sharp))
-            flow = flow + flow_loss(half.alignments, flows.flatten(0, 1))
+            results = cascade(self.network, target, sources, halvings)
+        picture, flow = target.new_zeros(()), target.new_zeros(())
+        for result in results:
+            picture = picture + picture_loss(result.frames, sharp_at(result.frames, sharp))
+            flow = flow + flow_loss(result.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
@@ -149,7 +153,7 @@ class Pretraining:
         else:
             log.warning("step %d: the gradient was no number; it changed nothing", self.step)
         self.step += 1
-        gain = mean_psnr(result.frames.detach().float(), sharp) - mean_psnr(target, sharp)
+        gain = mean_psnr(results[-1].frames.detach().float(), sharp) - mean_psnr(target, sharp)
         return float(picture.detach()), float(flow.detach()), gain
 
     def averaged(self) -> Lite:
@@ -173,17 +177,33 @@ class Pretraining:
         save_weights(weights, self.average.values, self.config, self.step, validation)
 
 
-def cascade(network: Lite, target: Tensor, sources: Tensor) -> tuple[Restoration, Restoration]:
-    """The target restored at half its size, then, with what that changed, at its own; each is trained by itself.
+def cascade(network: Lite, target: Tensor, sources: Tensor, halvings: int) -> list[Restoration]:
+    """The target restored at a fraction of its size, then at twice that with what this changed, and so on up to its
+    own; each is trained by itself.
 
     Args:
         target: `[B, 3, H, W]`, RGB in [0, 1].
         sources: `[B, K, 3, H, W]`.
+        halvings: how many times it is halved.
+
+    Returns:
+        One a size, small to large.
     """
-    half = network.restore_half(target, sources)
-    seen = with_change(target, half_size(target), half.frames.detach())
-    start = Alignment(*(part.detach() for part in half.alignments[-1]))
-    return half, network.restore(seen, sources, start, target)
+    if halvings == 0:
+        return [network.restore(target, sources)]
+    small = half_size(target)
+    around = half_size(sources.flatten(0, 1)).unflatten(0, sources.shape[:2])
+    found = cascade(network, small, around, halvings - 1)
+    seen = with_change(target, small, found[-1].frames.detach())
+    start = Alignment(*(part.detach() for part in found[-1].alignments[-1]))
+    return [*found, network.restore(seen, sources, start, target)]
+
+
+def sharp_at(frames: Tensor, sharp: Tensor) -> Tensor:
+    """The truth at the size of `frames`."""
+    while sharp.shape[-1] > frames.shape[-1]:
+        sharp = half_size(sharp)
+    return sharp
 
 
 def save_weights(
