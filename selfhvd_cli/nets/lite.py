@@ -41,8 +41,9 @@ SMALLEST_SCALE = 250
 """Short side in pixels down to which a frame is halved: a blur of 30 pixels in 1080p is one of 8 there. At 640×480
 no halving is better than one (4.1 against 3.5 dB on the blurry half of synthetic clips)."""
 
-SHARP_SHARE = 0.9
-"""Of the sharpest frame's score: a frame that has as much has no long blur, and needs no smaller scale."""
+MILD_SHARE, LONG_SHARE = 0.55, 0.15
+"""Of the sharpest score within reach. A frame that has at least the first is restored at its own size alone, one that
+has less than the second is halved as often as its size allows, one between them once."""
 
 GRID = 4
 """Pixels a side that make one of the grid on which the network works; its phases are the channels."""
@@ -146,7 +147,7 @@ class Lite(nn.Module):
         """Restore one frame of a clip `[1, 3, H, W]`, unclamped; what is computed of the others stays in `shots`."""
         scores = [shot.score for shot in shots]
         sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
-        halvings = 0 if scores[target] >= SHARP_SHARE * sharpest else self.scales(*shots[target].size)
+        halvings = self._halvings(scores[target] / max(sharpest, 1e-12), *shots[target].size)
         around = [shots[j] for j in choose_sources(scores, target, self.sources)]
         return self._cascade(shots[target], around, halvings).add_(0.5)
 
@@ -188,6 +189,13 @@ class Lite(nn.Module):
         while min(height, width) >> (halvings + 1) >= SMALLEST_SCALE:
             halvings += 1
         return halvings
+
+    def _halvings(self, share: float, height: int, width: int) -> int:
+        """How many times a frame is halved that has this share of the sharpest score."""
+        if share >= MILD_SHARE:
+            return 0
+        most = self.scales(height, width)
+        return most if share < LONG_SHARE else min(1, most)
 
     def _cascade(self, target: Shot, sources: Sequence[Shot], halvings: int) -> Tensor:
         """The target `[1, 3, H, W]`, centred, restored from the scale of `halvings` up."""

@@ -76,6 +76,7 @@ def draw_clip(
     frame_interval: float = 1 / 30,
     things: int | None = None,
     motion: RotationLog | None = None,
+    softness: float = 0.0,
 ) -> HandheldClip:
     """Draw one clip; the same seed gives the same clip.
 
@@ -89,6 +90,7 @@ def draw_clip(
         frame_interval: seconds between frames.
         things: number of moving things; by default none, one or two.
         motion: rotations of a real hand, of which a stretch is used; by default the hand is drawn, too.
+        softness: blur of the scene itself, see `draw_scene`.
     """
     rng = np.random.default_rng(seed)
     height, width = size
@@ -105,6 +107,6 @@ def draw_clip(
     count = int(rng.choice([0, 1, 2])) if things is None else things
     others = photos[1:] or photos
     cutouts = [others[int(rng.integers(len(others)))] for _ in range(count)]
-    scene = draw_scene(photos[0], cutouts, size, rng)
+    scene = draw_scene(photos[0], cutouts, size, rng, softness)
     camera = Camera(height, width, exposure, frame_interval, float(rng.uniform(0, 0.5)) * frame_interval)
     return HandheldClip(Renderer(scene, trajectory, camera), Sensor.draw(rng, night), frames, seed)

@@ -57,6 +57,7 @@ def draw_scene(
     cutouts: list[NDArray[np.uint8]],
     size: tuple[int, int],
     rng: np.random.Generator,
+    softness: float = 0.0,
 ) -> Scene:
     """Place the camera somewhere over `backdrop` and let pieces of `cutouts` drift in front of it.
 
@@ -65,16 +66,18 @@ def draw_scene(
         cutouts: photographs to cut moving things from; one thing each.
         size: height and width of the frames in pixels.
         rng: source of randomness.
+        softness: standard deviation, in pixels, of what lens, demosaicking and scaling blur in every frame, the truth
+            included. Photographs that were shrunk are crisper than any video.
     """
     height, width = size
-    photo = _rescaled(backdrop, size, rng)
+    photo = _softened(_rescaled(backdrop, size, rng), softness)
     h, w = photo.shape[:2]
     x = rng.uniform(width / 2, max(w - width / 2, width / 2 + 1))
     y = rng.uniform(height / 2, max(h - height / 2, height / 2 + 1))
     exposure = float(np.exp(rng.uniform(np.log(0.25), np.log(1.3))))
     lights = float(rng.uniform(1.0, 6.0)) if rng.random() < 0.4 else 1.0
     layers = [Layer(_lit(photo, exposure, lights), None, (x, y))]
-    layers += [_draw_cutout(photo, exposure, size, rng) for photo in cutouts]
+    layers += [_draw_cutout(_softened(photo, softness), exposure, size, rng) for photo in cutouts]
     return Scene(tuple(layers))
 
 
@@ -90,6 +93,10 @@ def _rescaled(photo: NDArray[np.uint8], size: tuple[int, int], rng: np.random.Ge
     if rng.random() < 0.5:
         resized = resized[:, ::-1]
     return np.ascontiguousarray(resized, dtype=np.uint8)
+
+
+def _softened(photo: NDArray[np.uint8], softness: float) -> NDArray[np.uint8]:
+    return np.asarray(cv2.GaussianBlur(photo, (0, 0), softness), np.uint8) if softness > 0.0 else photo
 
 
 def _lit(photo: NDArray[np.uint8], exposure: float, lights: float) -> Array:

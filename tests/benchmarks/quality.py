@@ -1,6 +1,7 @@
 """Quality on synthetic handheld clips with known truth: what the embedded network gains, beside simple baselines.
 
-    python tests/benchmarks/quality.py PHOTOS [--list bench.txt] [--weights FILE] [--clips 12] [--json]
+    python tests/benchmarks/quality.py PHOTOS [--list bench.txt] [--weights FILE] [--clips 12] [--size 640x480]
+        [--softness 0] [--json]
 
 Clips are drawn from the photographs with a fixed seed; frames are split at the median input PSNR of all frames.
 """
@@ -33,7 +34,6 @@ from selfhvd_cli.weights.store import resolve
 Bytes = np.ndarray
 Method = Callable[[list[Bytes]], list[Bytes]]
 
-SIZE = (480, 640)
 FRAMES = 17
 
 
@@ -162,10 +162,13 @@ def main() -> None:
     parser.add_argument("--list", type=Path, dest="listing")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the frames (640x480)")
+    parser.add_argument("--softness", type=float, default=0.0, help="blur of the scenes themselves in pixels (0)")
     parser.add_argument("--motion", type=Path, nargs="*", default=[], help="rotation logs of real hands")
     parser.add_argument("--no-guard", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    width, height = (int(side) for side in arguments.size.split("x"))
     logs = [read_rotation_log(path) for path in arguments.motion]
     names = arguments.listing.read_text().split() if arguments.listing else None
     paths = [arguments.photos / n for n in names] if names else sorted(arguments.photos.glob("*.[jp][pn]g"))
@@ -185,7 +188,10 @@ def main() -> None:
         chosen = [paths[(number + k) % len(paths)] for k in (0, 3, 7)]
         night = number % 4 == 3
         motion = logs[number % len(logs)] if logs else None
-        clip = draw_clip(read_photos(chosen), SIZE, FRAMES, 1000 + number, night=night, motion=motion)
+        clip = draw_clip(
+            read_photos(chosen), (height, width), FRAMES, 1000 + number, night=night, motion=motion,
+            softness=arguments.softness,
+        )  # fmt: skip
         frames = [clip.frame(i) for i in range(FRAMES)]
         nights += [night] * FRAMES
         for name, method in methods.items():
