@@ -34,16 +34,20 @@ from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
 from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
 from selfhvd_cli.ops.sharpness import sharpness
-from selfhvd_cli.ops.source_frames import REACH, choose_sources
+from selfhvd_cli.ops.source_frames import choose_sources
 from selfhvd_cli.ops.warp import warp_phases
 
 SMALLEST_SCALE = 250
 """Short side in pixels down to which a frame is halved: a blur of 30 pixels in 1080p is one of 8 there. At 640×480
 no halving is better than one (4.1 against 3.5 dB on the blurry half of synthetic clips)."""
 
-MILD_SHARE, LONG_SHARE = 0.55, 0.15
-"""Of the sharpest score within reach. A frame that has at least the first is restored at its own size alone, one that
-has less than the second is halved as often as its size allows, one between them once."""
+SHARP_SHARE = 0.75
+"""Of the sharpest score: a frame that has as much is restored at its own size alone."""
+
+LONG_BLUR = 0.15
+"""Place between the least score and the sharpest below which a frame is halved as often as its size allows; others are
+halved once. On a real night clip of 2048×1152 this gave 0.2 dB more in the mean than to halve all twice, on three
+synthetic ones of 1440×1080 0.5. A plain ratio of scores says less, for noise adds to all of them."""
 
 GRID = 4
 """Pixels a side that make one of the grid on which the network works; its phases are the channels."""
@@ -146,8 +150,7 @@ class Lite(nn.Module):
     def restore_shot(self, shots: Sequence[Shot], target: int) -> Tensor:
         """Restore one frame of a clip `[1, 3, H, W]`, unclamped; what is computed of the others stays in `shots`."""
         scores = [shot.score for shot in shots]
-        sharpest = max(scores[max(0, target - REACH) : target + REACH + 1])
-        halvings = self._halvings(scores[target] / max(sharpest, 1e-12), *shots[target].size)
+        halvings = self._halvings(scores, target, *shots[target].size)
         around = [shots[j] for j in choose_sources(scores, target, self.sources)]
         return self._cascade(shots[target], around, halvings).add_(0.5)
 
@@ -190,12 +193,13 @@ class Lite(nn.Module):
             halvings += 1
         return halvings
 
-    def _halvings(self, share: float, height: int, width: int) -> int:
-        """How many times a frame is halved that has this share of the sharpest score."""
-        if share >= MILD_SHARE:
+    def _halvings(self, scores: Sequence[float], target: int, height: int, width: int) -> int:
+        """How many times a frame is halved, by its score among those of the frames around it."""
+        most, least, score = max(scores), min(scores), scores[target]
+        if score >= SHARP_SHARE * most:
             return 0
-        most = self.scales(height, width)
-        return most if share < LONG_SHARE else min(1, most)
+        possible = self.scales(height, width)
+        return possible if score < least + LONG_BLUR * (most - least) else min(1, possible)
 
     def _cascade(self, target: Shot, sources: Sequence[Shot], halvings: int) -> Tensor:
         """The target `[1, 3, H, W]`, centred, restored from the scale of `halvings` up."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import choose_sources
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.weights.load import load_state_dict
@@ -43,6 +46,26 @@ def test_sharp_and_blurred_frames_of_one_window_take_their_own_ways(network: Lit
         alone = torch.cat([network(frames, slice(i, i + 1)) for i in range(3)], dim=1)
     assert together.shape == frames.shape
     assert torch.allclose(together, alone, atol=1e-4)
+
+
+def test_a_soft_scene_is_not_made_a_crisp_one() -> None:
+    """Lenses are soft; only what moved shall be sharpened."""
+    path = find(parse_reference("lite"))
+    assert path is not None
+    network = Lite().eval()
+    network.load_state_dict(load_state_dict(path))
+    rng = np.random.default_rng(0)
+    scene = np.full((168, 200, 3), 90, np.uint8)
+    for _ in range(60):
+        x, y, width, height = (int(value) for value in rng.integers((0, 0, 6, 6), (200, 200, 40, 40)))
+        color = tuple(int(value) for value in rng.integers(30, 220, 3))
+        cv2.rectangle(scene, (x, y), (x + width, y + height), color, -1)
+    scene = cv2.GaussianBlur(scene, (0, 0), 1.3)
+    shown = [scene[10 + 2 * step : 138 + 2 * step, 8 + 3 * step : 168 + 3 * step] for step in range(5)]
+    frames = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2) / 255.0
+    with torch.inference_mode():
+        restored = network(frames.unsqueeze(0))[0].clamp(0, 1)
+    assert float((sharpness(restored) / sharpness(frames)).max()) < 1.8
 
 
 def test_clips_of_a_batch_do_not_mix(network: Lite) -> None:
