@@ -45,8 +45,8 @@ SHARP_SHARE = 0.75
 """Of the sharpest score: a frame that has as much is restored at its own size alone."""
 
 LONG_BLUR = 0.15
-"""Place between the least score and the sharpest below which a frame is halved as often as its size allows; others are
-halved once. On a real night clip of 2048×1152 this gave 0.2 dB more in the mean than to halve all twice, on three
+"""Place between the least score and the sharpest below which a frame is halved as often as its size allows; others
+are halved once. On a real night clip of 2048×1152 this gave 0.2 dB more in the mean than to halve all twice, on three
 synthetic ones of 1440×1080 0.5. A plain ratio of scores says less, for noise adds to all of them."""
 
 GRID = 4
