@@ -110,6 +110,8 @@ def means_out_of_memory(fault: BaseException) -> bool:
         return True
     if isinstance(fault, OSError) and fault.errno == errno.ENOMEM:
         return True
+    if type(fault).__module__ == "cv2" and any(sign in str(fault) for sign in ("bad_alloc", "Insufficient memory")):
+        return True
     return isinstance(fault, (RuntimeError, ImportError)) and any(sign in str(fault) for sign in NO_MEMORY)
 
 

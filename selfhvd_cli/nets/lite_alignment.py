@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfhvd_cli.ops.correlation import correlate, displacements
+from selfhvd_cli.ops.correlation import correlate
 from selfhvd_cli.ops.phases import for_convolution
 from selfhvd_cli.ops.warp import warp
 
@@ -32,9 +32,6 @@ class FlowLevel(nn.Module):
     The first guess needs no training: the mean displacement under a softmax of the correlation.
     """
 
-    displacements: Tensor
-    """`[2, (2r+1)²]`: (dx, dy) of each correlation."""
-
     def __init__(self, channels: int, match: int, width: int, radius: int, depth: int, last: int = 3) -> None:
         """Args:
             channels: of the features.
@@ -46,7 +43,6 @@ class FlowLevel(nn.Module):
         """
         super().__init__()
         self.radius = radius
-        self.register_buffer("displacements", torch.tensor(displacements(radius)).float().t(), persistent=False)
         self.match = nn.Conv2d(channels, match, 1, bias=False)
         self.log_temperature = nn.Parameter(torch.tensor(2.5))
         self.gain = nn.Parameter(torch.tensor(1.0))
@@ -88,9 +84,13 @@ class FlowLevel(nn.Module):
         """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
         cost = correlate(anchor, moved, self.radius)
         weight = torch.softmax(cost.float() * self.log_temperature.exp(), dim=1)
-        with torch.autocast(weight.device.type, enabled=False):
-            shift = self.displacements @ weight.flatten(2)
-        return cost, shift.unflatten(2, weight.shape[2:])
+        side = 2 * self.radius + 1
+        displacement = torch.arange(-self.radius, self.radius + 1, device=weight.device).view(1, side, 1, 1)
+        # Displacement (dx, dy) is channel (dy + radius)·side + dx + radius: sums over rows leave dx, over columns dy.
+        # As one product of matrices it would be faster, but MKL's crashes where memory is short.
+        square = weight.unflatten(1, (side, side))
+        across, down = (square.sum(axis) * displacement for axis in (1, 2))
+        return cost, torch.stack((across.sum(1), down.sum(1)), dim=1)
 
 
 def silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
