@@ -92,6 +92,7 @@ NO_MEMORY = (
     "DefaultCPUAllocator",
     "out of memory",
     "not enough memory",
+    "Insufficient memory",
     "annot allocate memory",
     "bad_alloc",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -100,7 +101,7 @@ NO_MEMORY = (
     "can't start new thread",
     "failed to map segment",
 )
-"""What torch, oneDNN, CUDA, Python and the loader say where an allocation failed, in errors of common kinds."""
+"""What libraries, Python and the loader say where an allocation failed, in errors of common kinds."""
 
 
 def means_out_of_memory(fault: BaseException) -> bool:
@@ -110,9 +111,9 @@ def means_out_of_memory(fault: BaseException) -> bool:
         return True
     if isinstance(fault, OSError) and fault.errno == errno.ENOMEM:
         return True
-    if type(fault).__module__ == "cv2" and any(sign in str(fault) for sign in ("bad_alloc", "Insufficient memory")):
-        return True
-    return isinstance(fault, (RuntimeError, ImportError)) and any(sign in str(fault) for sign in NO_MEMORY)
+    # OpenCV's class by its module, for the same reason.
+    common = isinstance(fault, (RuntimeError, ImportError)) or type(fault).__module__ == "cv2"
+    return common and any(sign in str(fault) for sign in NO_MEMORY)
 
 
 DEVICE_FAILED = (

@@ -87,7 +87,6 @@ class FlowLevel(nn.Module):
         side = 2 * self.radius + 1
         displacement = torch.arange(-self.radius, self.radius + 1, device=weight.device).view(1, side, 1, 1)
         # Displacement (dx, dy) is channel (dy + radius)·side + dx + radius: sums over rows leave dx, over columns dy.
-        # As one product of matrices it would be faster, but MKL's crashes where memory is short.
         square = weight.unflatten(1, (side, side))
         across, down = (square.sum(axis) * displacement for axis in (1, 2))
         return cost, torch.stack((across.sum(1), down.sum(1)), dim=1)

@@ -59,7 +59,7 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     grid = _positions(around, (height * factor, width * factor), factor, border=1)
     phases = _enlarged(grid, factor).permute(0, 2, 3, 4, 1)
     picture = image.float()
-    if len(image) == 1 and image.device.type == "cpu" and not (image.requires_grad or flow.requires_grad):
+    if len(image) == 1 and _may_be_repeated(image, flow):
         # Every row of phases is a strip of its own.
         return _in_strips(picture, phases[0], "border", "bilinear").to(image.dtype).unsqueeze(0)
     sampled = _sample(picture, phases.flatten(1, 2), "border", "bilinear").to(image.dtype)
@@ -126,6 +126,11 @@ def _strips(image: Tensor, grid: Tensor) -> int:
     threads = torch.get_num_threads()
     count, height, width = grid.shape[:3]
     small = height * width < 1 << 15
-    if image.device.type != "cpu" or image.requires_grad or grid.requires_grad or small or count % threads == 0:
+    if small or count % threads == 0 or not _may_be_repeated(image, grid):
         return 1
     return next((strips for strips in range(threads, 4 * threads) if height % strips == 0), 1)
+
+
+def _may_be_repeated(image: Tensor, where: Tensor) -> bool:
+    """Whether each strip may be given the whole picture: not where a gradient would be kept for every one of them."""
+    return image.device.type == "cpu" and not (image.requires_grad or where.requires_grad)

@@ -135,9 +135,7 @@ class Pretraining:
         if rng.random() < 0.5 and config.sources > 2:
             # The network must do with fewer sources, too: clips end, and scenes are cut.
             sources, flows = sources[:, :-1], flows[:, :-1]
-        halvings = 0
-        if rng.random() < config.cascade:
-            halvings = int(rng.integers(1, config.halvings + 1)) if config.halvings > 1 else 1
+        halvings = int(rng.integers(1, config.halvings + 1)) if rng.random() < config.cascade else 0
         with self.compute.autocast():
             results = cascade(self.network, target, sources, halvings)
         picture, flow = target.new_zeros(()), target.new_zeros(())
