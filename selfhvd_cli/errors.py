@@ -90,6 +90,7 @@ NAMES: Mapping[int, str] = {
 
 NO_MEMORY = (
     "DefaultCPUAllocator",
+    "[enforce fail",
     "out of memory",
     "not enough memory",
     "Insufficient memory",
@@ -99,6 +100,7 @@ NO_MEMORY = (
     "could not create a primitive",
     "could not create a memory",
     "can't start new thread",
+    "Invalid thread pool",
     "failed to map segment",
 )
 """What libraries, Python and the loader say where an allocation failed, in errors of common kinds."""
@@ -111,6 +113,9 @@ def means_out_of_memory(fault: BaseException) -> bool:
         return True
     if isinstance(fault, OSError) and fault.errno == errno.ENOMEM:
         return True
+    # A library that overlooked what Python raised in it.
+    if isinstance(fault, SystemError) and fault.__cause__ is not None:
+        return means_out_of_memory(fault.__cause__)
     # OpenCV's class by its module, for the same reason.
     common = isinstance(fault, (RuntimeError, ImportError)) or type(fault).__module__ == "cv2"
     return common and any(sign in str(fault) for sign in NO_MEMORY)

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import torch
 
+from selfhvd_cli.threads import started_thread
+
 T = TypeVar("T")
 
 _POLL = 0.1
@@ -34,7 +36,6 @@ class Ahead(Generic[T]):
         self._items = items
         self._queue: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
         self.busy_seconds = 0.0
         """Time the iterable took to make its items."""
 
@@ -42,7 +43,7 @@ class Ahead(Generic[T]):
         """Time the consumer waited for them."""
 
     def __enter__(self) -> Ahead[T]:
-        self._thread.start()
+        self._thread = _settled_thread(self._run, "ahead")
         return self
 
     def __exit__(
@@ -63,7 +64,6 @@ class Ahead(Generic[T]):
             yield item  # type: ignore[misc]
 
     def _run(self) -> None:
-        _settle()
         try:
             source = iter(self._items)
             while not self._stop.is_set():
@@ -91,7 +91,6 @@ class Behind(Generic[T]):
         self._queue: queue.Queue[tuple[T | None, bool]] = queue.Queue(depth)
         self._stop = threading.Event()
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
         self.busy_seconds = 0.0
         """Time the consumer took."""
 
@@ -99,7 +98,7 @@ class Behind(Generic[T]):
         """Items consumed so far."""
 
     def __enter__(self) -> Behind[T]:
-        self._thread.start()
+        self._thread = _settled_thread(self._run, "behind")
         return self
 
     def put(self, item: T) -> None:
@@ -127,7 +126,6 @@ class Behind(Generic[T]):
             raise self._fault
 
     def _run(self) -> None:
-        _settle()
         try:
             while not self._stop.is_set():
                 item, ended = _take(self._queue, self._stop)
@@ -142,6 +140,33 @@ class Behind(Generic[T]):
         except BaseException as fault:  # handed to the producer, who raises it
             self._fault = fault
             self._stop.set()
+
+
+def _settled_thread(run: Callable[[], None], name: str) -> threading.Thread:
+    """A thread that runs `run`, once what libraries keep for every thread is set up in it.
+
+    Raises:
+        MemoryError: there is no room for it; libraries say so in errors of their own.
+    """
+    settled = threading.Event()
+    faults: list[BaseException] = []
+
+    def settle_and_run() -> None:
+        try:
+            _settle()
+        except BaseException as fault:  # handed to the starter, who raises it
+            faults.append(fault)
+            return
+        finally:
+            settled.set()
+        run()
+
+    thread = started_thread(settle_and_run, name)
+    settled.wait()
+    if faults:
+        thread.join()
+        raise faults[0]
+    return thread
 
 
 def _settle() -> None:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "threads"),
     ("clip", "device", "durable", "heap", "moments", "pipeline", "steps", "waiting"),
     ("ops", "weights.spec"),
     ("video", "weights"),

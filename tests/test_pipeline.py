@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from selfhvd_cli.pipeline import Ahead, Behind
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory work on Linux")
 
 
 def stages_alive() -> int:
@@ -73,6 +77,36 @@ def test_a_fault_in_the_last_item_is_not_lost() -> None:
 
     with pytest.raises(OSError, match="disk full"), Behind(refuse, 4) as behind:
         behind.put(1)
+
+
+@pytest.mark.parametrize("stage", [Ahead(range(3), 1), Behind(print, 1)], ids=["ahead", "behind"])
+def test_a_stage_that_cannot_begin_says_so_to_its_starter(
+    stage: Ahead[int] | Behind[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory() -> None:
+        raise RuntimeError("Invalid thread pool!")
+
+    monkeypatch.setattr("selfhvd_cli.pipeline._settle", no_memory)
+    with pytest.raises(RuntimeError, match="Invalid thread pool"), stage:
+        pytest.fail("it began")
+    assert stages_alive() == 0
+
+
+@linux
+def test_without_room_no_thread_begins() -> None:
+    program = """
+import resource
+from pathlib import Path
+from selfhvd_cli.threads import started_thread
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 20_000_000
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+try:
+    started_thread(lambda: print("began"), "test")
+except MemoryError:
+    print("no room")
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "no room\n", run.stderr
 
 
 def test_giving_up_stops_both_stages_and_drops_what_waits() -> None:

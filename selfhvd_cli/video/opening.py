@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import av.logging
 from av.container import InputContainer
 
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.threads import require_room, started_thread
 from selfhvd_cli.video.claims import refuse_impossible_claims
 from selfhvd_cli.video.completeness import has_index
 
@@ -36,6 +36,7 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
 
     Raises:
         InputFault: it is missing, empty, or no media file.
+        MemoryError: there is no memory to open it with.
     """
     if not path.exists():
         raise InputFault(f"{path}: no such file.")
@@ -50,6 +51,8 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
         if isinstance(fault, PermissionError):
             raise InputFault(f"{path}: no permission to read it.") from None
+        if getattr(fault, "errno", None) == errno.ENOMEM:
+            require_room()  # with enough of it left, the header asks for what no machine has
         if isinstance(fault, av.FFmpegError) and not has_index(path):
             raise InputFault(
                 f"{path}: cannot be read as a video (its index is missing, which cameras write at the end: "
@@ -73,11 +76,7 @@ def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
         except BaseException as fault:  # handed to the caller, who raises it
             faults.append(fault)
 
-    thread = threading.Thread(target=attempt, name="open", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as fault:
-        raise MemoryError(str(fault)) from fault
+    thread = started_thread(attempt, "open")
     thread.join(PATIENCE)
     if thread.is_alive():
         raise InputFault(

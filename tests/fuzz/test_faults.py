@@ -145,10 +145,12 @@ def test_too_little_memory_is_called_so(clip: Path) -> None:
 
 @linux
 def test_whatever_memory_there_is_the_network_runs_or_says_so() -> None:
-    command = [sys.executable, "-W", "ignore", str(HERE / "little_memory.py"), "--steps", "5", "--most", "300"]
+    command = [sys.executable, "-W", "ignore", str(HERE / "little_memory.py"), "--steps", "6", "--most", "600"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "5 runs, 0 badly" in run.stdout
+    assert "6 runs, 0 badly" in run.stdout
+    assert "'exit code 6'" in run.stdout
+    assert "'exit code 0'" in run.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed there")
