@@ -23,9 +23,12 @@ def draw_street(height: int = 1700, width: int = 1250, seed: int = 4) -> np.ndar
         colour = np.float32(rng.uniform(95, 225, 3))
         wall = picture[top:ground, left : left + wide]
         wall[:] = colour + 7 * noise(rng, *wall.shape[:2], 1.5)[..., None]
-        wall[:: 14, :] *= 0.86  # courses of brick
-        cv2.fillPoly(picture, [np.int32([[left - 8, top], [left + wide // 2, top - 90], [left + wide + 8, top]])],
-                     tuple(map(float, colour * 0.45)))
+        wall[::14, :] *= 0.86  # courses of brick
+        cv2.fillPoly(
+            picture,
+            [np.int32([[left - 8, top], [left + wide // 2, top - 90], [left + wide + 8, top]])],
+            tuple(map(float, colour * 0.45)),
+        )
         for y in range(top + 40, ground - 230, 118):
             for x in range(left + 26, left + wide - 60, 82):
                 cv2.rectangle(picture, (x, y), (x + 50, y + 76), (235, 232, 225), 5)

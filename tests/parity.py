@@ -123,9 +123,7 @@ def run_rvrt(module: Any, case: str, inputs: Tensors) -> Tensors:
     if case == "op":
         offset, clip = inputs["offset"], inputs["kv"].shape[1]
         query = inputs["q"].view(-1, clip, *inputs["q"].shape[2:])
-        attended = deform_attention(
-            query, inputs["kv"], offset.view(-1, clip, *offset.shape[1:]), heads=3, groups=6
-        )
+        attended = deform_attention(query, inputs["kv"], offset.view(-1, clip, *offset.shape[1:]), heads=3, groups=6)
         return {"out": attended.reshape(inputs["q"].shape)}
     if case == "c":
         return {"out": official_tiles(module, inputs["frames"], (4, 136, 136), (2, 20, 20))}
@@ -265,8 +263,10 @@ class Report:
         state = "MISS" if self.misses else "ok  "
         text = f"{state} {self.name:<18} {self.keys:>3} keys, {self.cases} cases, {self.seconds:6.1f} s"
         text += f", worst {self.where}" if self.where else ", keys and shapes only"
-        return text + "".join(f"; {miss}" for miss in self.misses[:3]) + (
-            f"; and {len(self.misses) - 3} more" if len(self.misses) > 3 else ""
+        return (
+            text
+            + "".join(f"; {miss}" for miss in self.misses[:3])
+            + (f"; and {len(self.misses) - 3} more" if len(self.misses) > 3 else "")
         )
 
 

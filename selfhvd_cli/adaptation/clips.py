@@ -83,9 +83,7 @@ def gather(job: AdaptJob, segment: int) -> Generator[AdaptProgress, None, list[M
     return materials
 
 
-def _decode(
-    job: AdaptJob, path: Path, title: str, segment: int
-) -> Generator[AdaptProgress, None, Material]:
+def _decode(job: AdaptJob, path: Path, title: str, segment: int) -> Generator[AdaptProgress, None, Material]:
     span = span_of(path, job.start, job.duration)
     with open_reader(path, span.start, span.duration) as reader:
         info, total = reader.info, expected_frames(reader.info, span)

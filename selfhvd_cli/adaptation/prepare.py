@@ -121,9 +121,7 @@ def _saved(job: AdaptJob, identity: str) -> dict[str, Any] | None:
     )
 
 
-def _sizes(
-    job: AdaptJob, config: AdaptConfig, compute: Compute, networks: Networks, processes: Processes
-) -> Sizes:
+def _sizes(job: AdaptJob, config: AdaptConfig, compute: Compute, networks: Networks, processes: Processes) -> Sizes:
     """Of one process's part."""
     batch = job.options.get("batch")
     if batch is not None and batch % processes.count:
@@ -159,9 +157,7 @@ def _trainer(
     batches = Batches(shots, approach, config, selects_frames=networks.row.selects_frames)
     fresh = networks.scratch or restored is not None
     trusted = fresh or base_gain(base, shots, compute, batches.length) <= MARGIN
-    known = held_out_probes(
-        shots, base, aligner, approach, config, compute, batches.length, WITHHELD, trusted
-    )
+    known = held_out_probes(shots, base, aligner, approach, config, compute, batches.length, WITHHELD, trusted)
     return Trainer(
         base,
         job.model,

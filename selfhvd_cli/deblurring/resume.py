@@ -37,6 +37,7 @@ from selfhvd_cli.weights.verify import sha256_of
 SPARE = 1.25
 """How much more room than its frames so far suggest an output shall find when segments are kept beside it."""
 
+
 class Resume:
     """Keeps the segments of one job (a `video.segments.Keeper`), and finds those of an earlier run.
 

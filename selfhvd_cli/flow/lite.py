@@ -21,7 +21,8 @@ class LiteEstimator:
     """`Lite.align` as a `FlowEstimator`; the confidence is exp(-e), e the expected endpoint error in pixels."""
 
     def __init__(self, network: Lite) -> None:
-        """Args:
+        """
+        Args:
             network: with its weights loaded; put into eval mode and never trained here, so give it a copy of its own.
         """
         self.network = network.eval().requires_grad_(False)

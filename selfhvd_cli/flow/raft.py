@@ -13,7 +13,8 @@ class RaftEstimator:
     """RAFT (Teed and Deng, ECCV 2020) as a `FlowEstimator`; it knows no uncertainty, so the confidence is 1."""
 
     def __init__(self, network: nn.Module, iterations: int = 12) -> None:
-        """Args:
+        """
+        Args:
             network: `torchvision.models.optical_flow.raft_large()` with its weights loaded; put into eval mode and
                 never trained here.
             iterations: updates of the flow.

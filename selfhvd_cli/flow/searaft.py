@@ -15,7 +15,8 @@ class SeaRaftEstimator:
     """SEA-RAFT as a `FlowEstimator`; the confidence is exp(-U) with U = `mean_log_scale` of its error mixture."""
 
     def __init__(self, network: SeaRaft, scale: int = -1) -> None:
-        """Args:
+        """
+        Args:
             network: with its weights loaded; put into eval mode and never trained here.
             scale: the network runs at 2^scale times the size. -1 as in the official Spring configuration,
                 which was trained at 540x960 for pictures of 1080x1920; 0 for small pictures and small motion.

@@ -195,9 +195,7 @@ class ESTRNN(nn.Module):
             newest, state = checkpoint.call(self.cell, frame, state, recompute=self.checkpoint_activations)
             features = [*features[1 - reach :], newest]
             if len(features) == reach:
-                outputs.append(
-                    checkpoint.call(self.reconstruct, *features, recompute=self.checkpoint_activations)
-                )
+                outputs.append(checkpoint.call(self.reconstruct, *features, recompute=self.checkpoint_activations))
         return torch.stack(outputs, dim=1)
 
     def reconstruct(self, *features: Tensor) -> Tensor:

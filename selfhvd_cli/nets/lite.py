@@ -238,9 +238,7 @@ class Lite(nn.Module):
     def _step(self, level: int) -> FlowLevel:
         return (self.flow_quarter, self.flow_eighth)[level] if level < 2 else self.flow_coarse
 
-    def _align(
-        self, target: list[Tensor], source: list[Tensor], start: Alignment | None = None
-    ) -> list[Alignment]:
+    def _align(self, target: list[Tensor], source: list[Tensor], start: Alignment | None = None) -> list[Alignment]:
         """Coarse-to-fine flow from each of B targets to its sources, N = B·K, from `start` or from nothing."""
         alignment = start
         found = []

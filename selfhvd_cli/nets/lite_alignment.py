@@ -33,7 +33,8 @@ class FlowLevel(nn.Module):
     """
 
     def __init__(self, channels: int, match: int, width: int, radius: int, depth: int, last: int = 3) -> None:
-        """Args:
+        """
+        Args:
             channels: of the features.
             match: how many of them are compared.
             width: of the hidden layers.

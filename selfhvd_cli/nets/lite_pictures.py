@@ -18,7 +18,8 @@ class Shot:
     """
 
     def __init__(self, load: Callable[[], Tensor]) -> None:
-        """Args:
+        """
+        Args:
             load: gives the frame, `[1, 3, H, W]`, RGB in [0, 1]. It is called again where the frame is needed at full
                 size and helps no other: a window of such frames would take more memory than all the rest.
         """

@@ -67,8 +67,7 @@ class CorrelationPyramid:
         queries = self.queries[:, :, rows].flatten(2).transpose(1, 2)
         with torch.autocast(queries.device.type, enabled=False):
             return [
-                torch.matmul(queries, target.flatten(2)).view(-1, 1, *target.shape[-2:])
-                for target in self.targets
+                torch.matmul(queries, target.flatten(2)).view(-1, 1, *target.shape[-2:]) for target in self.targets
             ]
 
     def _windows(self, volumes: list[Tensor], positions: Tensor) -> Tensor:

@@ -44,8 +44,8 @@ def deform_attention(
     # Autocast would sample in half precision, where a position in a large map is no longer exact.
     with torch.autocast(query.device.type, enabled=False):
         pixels = query.float().permute(0, 1, 3, 4, 2).reshape(batch, clip, height * width, channels) * scale
-        moves = offsets.float().permute(0, 1, 3, 4, 2).reshape(
-            batch, clip, height * width, clip, groups, kernel**2, 2
+        moves = (
+            offsets.float().permute(0, 1, 3, 4, 2).reshape(batch, clip, height * width, clip, groups, kernel**2, 2)
         )
         keys, values = keys_values.float().split(channels, dim=2)
         key_rows = rows_with_border(keys).view(batch, -1, 2 * channels // groups)

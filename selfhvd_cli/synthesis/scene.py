@@ -108,9 +108,7 @@ def _lit(photo: NDArray[np.uint8], exposure: float, lights: float) -> Array:
     return (linear * exposure).astype(np.float32)
 
 
-def _draw_cutout(
-    photo: NDArray[np.uint8], exposure: float, size: tuple[int, int], rng: np.random.Generator
-) -> Layer:
+def _draw_cutout(photo: NDArray[np.uint8], exposure: float, size: tuple[int, int], rng: np.random.Generator) -> Layer:
     """A blob of a photograph with soft edges, at a random place in the frame, moving on its own."""
     height, width = size
     side = int(rng.uniform(0.2, 0.55) * min(size))

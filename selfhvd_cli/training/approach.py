@@ -23,7 +23,8 @@ class Approach:
     def __init__(
         self, estimator: FlowEstimator, device: torch.device, restored: RestoredLabels | None = None
     ) -> None:
-        """Args:
+        """
+        Args:
             restored: where labels come from; None takes the sharp frames as they were recorded.
         """
         self.estimator = estimator

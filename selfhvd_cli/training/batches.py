@@ -69,7 +69,8 @@ class Batches:
     def __init__(
         self, shots: Sequence[Shot], approach: Approach, config: AdaptConfig, *, selects_frames: bool
     ) -> None:
-        """Args:
+        """
+        Args:
             shots: at least one, each of at least 2 frames.
             selects_frames: whether the network computes only the frames that are wanted of it.
         """

@@ -20,7 +20,8 @@ class History:
     """The network θ_k of an earlier step, whose outputs are still aligned with the input."""
 
     def __init__(self, restorer: Restorer, look: Look) -> None:
-        """Args:
+        """
+        Args:
             restorer: the current network; it is copied.
             look: of its outputs on the blurry probes.
         """

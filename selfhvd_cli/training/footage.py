@@ -23,7 +23,8 @@ class Footage:
     """
 
     def __init__(self, height: int, width: int, folder: Path | None = None) -> None:
-        """Args:
+        """
+        Args:
             height, width: of every frame, in pixels.
             folder: where the file lives; None is the system's folder for such files.
         """

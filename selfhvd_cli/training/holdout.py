@@ -134,9 +134,7 @@ def held_out_probes(
     for shot, frame in chosen:
         if not substitutes and shot.blurry:
             _, neighbour = min((abs(other - frame), other) for other in shot.blurry)
-            probe = _labelled(
-                shot, neighbour, frame, restorer, trusted, estimator, approach, config, compute, length
-            )
+            probe = _labelled(shot, neighbour, frame, restorer, trusted, estimator, approach, config, compute, length)
             if probe is not None:
                 real.append(probe)
     return real or [_reblurred(shot, frame, restorer, trusted, approach, compute, length) for shot, frame in chosen]

@@ -201,9 +201,7 @@ def _stretches(blurred: list[int], levels: Sequence[float], edges: Sequence[Frac
         else:
             runs.append(run)
     return tuple(
-        BlurredStretch(
-            edges[run[0]], edges[run[-1] + 1], len(run), statistics.fmean(levels[index] for index in run)
-        )
+        BlurredStretch(edges[run[0]], edges[run[-1] + 1], len(run), statistics.fmean(levels[index] for index in run))
         for run in runs
     )
 

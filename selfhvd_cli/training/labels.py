@@ -36,7 +36,8 @@ class RestoredLabels:
     """
 
     def __init__(self, restorer: Restorer, row: Architecture, compute: Compute) -> None:
-        """Args:
+        """
+        Args:
             restorer: the base network, in eval mode; nobody may train it.
             row: its architecture.
         """

@@ -20,7 +20,8 @@ class Perceptual(nn.Module):
     """Features of conv5_4 before its ReLU, as restoration networks commonly compare; never trained."""
 
     def __init__(self, state: Mapping[str, Tensor] | None = None) -> None:
-        """Args:
+        """
+        Args:
             state: VGG-19's parameters with torchvision's keys (`features.0.weight` …), others are passed over; None
                 leaves fresh ones.
 

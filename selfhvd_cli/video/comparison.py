@@ -39,7 +39,8 @@ class ComparisonWriter:
         duration: Fraction | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Args:
+        """
+        Args:
             like: the source that gives clock and sound.
             start, duration: the stretch of it the pictures come from, in seconds.
 

@@ -69,12 +69,8 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "h264": Family(
-        "libx264", ("h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_amf"), crf=17, tag="avc1"
-    ),
-    "hevc": Family(
-        "libx265", ("hevc_nvenc", "hevc_videotoolbox", "hevc_qsv", "hevc_amf"), crf=19, tag="hvc1"
-    ),
+    "h264": Family("libx264", ("h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_amf"), crf=17, tag="avc1"),
+    "hevc": Family("libx265", ("hevc_nvenc", "hevc_videotoolbox", "hevc_qsv", "hevc_amf"), crf=19, tag="hvc1"),
     "av1": Family("libsvtav1", ("av1_nvenc", "av1_qsv", "av1_amf"), crf=23, largest_crf=63, tag="av01"),
     "vp9": Family("libvpx-vp9", crf=20, largest_crf=63),
     "mpeg4": Family("mpeg4"),

@@ -170,8 +170,12 @@ def _encoded(picture: av.VideoFrame, suffix: str) -> bytes:
     options = {}
     if suffix == ".png":
         encoder = "png"
-        name = ("gray16be" if deep else "gray") if gray else ("rgba64be" if deep else "rgba") if alpha else (
-            "rgb48be" if deep else "rgb24"
+        name = (
+            ("gray16be" if deep else "gray")
+            if gray
+            else ("rgba64be" if deep else "rgba")
+            if alpha
+            else ("rgb48be" if deep else "rgb24")
         )
         options = {"pred": "mixed", "compression_level": "4"}
     elif suffix in JPEG:
@@ -179,14 +183,20 @@ def _encoded(picture: av.VideoFrame, suffix: str) -> bytes:
         options = {"qmin": "1", "qmax": "1"}
     else:
         encoder = "tiff"
-        name = ("gray16le" if deep else "gray") if gray else ("rgba64le" if deep else "rgba") if alpha else (
-            "rgb48le" if deep else "rgb24"
+        name = (
+            ("gray16le" if deep else "gray")
+            if gray
+            else ("rgba64le" if deep else "rgba")
+            if alpha
+            else ("rgb48le" if deep else "rgb24")
         )
         options = {"compression_algo": "deflate"}
     context = Codec(encoder, "w").create("video")
     assert isinstance(context, VideoCodecContext)
-    whole = picture.reformat(format=name, dst_colorspace=5, dst_color_range=2) if encoder == "mjpeg" else (
-        picture.reformat(format=name)
+    whole = (
+        picture.reformat(format=name, dst_colorspace=5, dst_color_range=2)
+        if encoder == "mjpeg"
+        else (picture.reformat(format=name))
     )
     context.width, context.height, context.pix_fmt = whole.width, whole.height, name
     context.time_base = Fraction(1, 30)

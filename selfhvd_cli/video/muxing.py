@@ -115,9 +115,7 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
     return Opened(output, stream, plan, copier, tuple(tried))
 
 
-def _add_streams(
-    job: Job, output: OutputContainer, plan: EncoderPlan, copier: PacketCopier | None
-) -> VideoStream:
+def _add_streams(job: Job, output: OutputContainer, plan: EncoderPlan, copier: PacketCopier | None) -> VideoStream:
     if copier is None:
         return add_picture(job, output, plan)
     copies: dict[int, Stream] = {}

@@ -50,9 +50,7 @@ class Size:
 
 FULL = Size(5, 288, 384, 60, 500, 500, 12.0, {}, {"rate": 1e-3, "first_stage": 0.6})
 SMALL = Size(3, 192, 256, 32, 30, 70, 9.0, {"targets": 2, "rate": 1e-4}, {"rate": 2e-3})
-QUICK = Size(
-    2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2}, {"rate": 2e-3}
-)
+QUICK = Size(2, 128, 160, 32, 60, 200, 8.0, {"crop": 96, "sequence": 5, "batch": 1, "targets": 2}, {"rate": 2e-3})
 
 
 @dataclass(frozen=True)

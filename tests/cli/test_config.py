@@ -31,7 +31,7 @@ def run(*words: Any, **environment: str) -> Result:
 
 
 def test_the_nearer_word_wins(config: Path, jobs: list[DeblurJob]) -> None:
-    config.write_text('seed = 3\nstrength = 0.5\n[deblur]\nstrength = 0.25\nstart = 5\n[adapt]\nsteps = 10\n')
+    config.write_text("seed = 3\nstrength = 0.5\n[deblur]\nstrength = 0.25\nstart = 5\n[adapt]\nsteps = 10\n")
     assert run("deblur", "clip.mp4").exit_code == 0
     assert run("deblur", "clip.mp4", SELFHVD_STRENGTH="0.75").exit_code == 0
     assert run("deblur", "clip.mp4", "--strength", "1", SELFHVD_STRENGTH="0.75").exit_code == 0

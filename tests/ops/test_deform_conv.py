@@ -49,9 +49,7 @@ def test_sampling_agrees_with_torchvision(groups: int) -> None:
     operators = pytest.importorskip("torchvision.ops")
     x = {name: value.double().requires_grad_() for name, value in setup(groups).items()}
     ours = by_sampling(**x)
-    theirs = operators.deform_conv2d(
-        x["images"], x["offset"], x["weight"], x["bias"], padding=1, mask=x["mask"]
-    )
+    theirs = operators.deform_conv2d(x["images"], x["offset"], x["weight"], x["bias"], padding=1, mask=x["mask"])
     torch.testing.assert_close(ours, theirs)
     cotangent = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     for mine, official in zip(

@@ -37,9 +37,7 @@ def written_out_ssim(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
                 mx, my = (weights * one).sum(), (weights * other).sum()
                 vx, vy = (weights * (one - mx) ** 2).sum(), (weights * (other - my) ** 2).sum()
                 cov = (weights * (one - mx) * (other - my)).sum()
-                values.append(
-                    (2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
-                )
+                values.append((2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4)))
     return float(np.mean(values))
 
 

@@ -79,9 +79,10 @@ def test_a_stretch_of_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("deep", "pixel_format"), [(False, "yuv420p"), (True, "yuv420p10le")])
 def test_pictures_become_a_video(tmp_path: Path, deep: bool, pixel_format: str) -> None:
     pictures(tmp_path / "in", deep=deep)
-    with open_reader(tmp_path / "in") as reader, open_writer(
-        tmp_path / "out.mp4", reader.info, Encoding(crf=1, preset="ultrafast")
-    ) as writer:
+    with (
+        open_reader(tmp_path / "in") as reader,
+        open_writer(tmp_path / "out.mp4", reader.info, Encoding(crf=1, preset="ultrafast")) as writer,
+    ):
         for frame in reader:
             writer.write(frame, frame.rgb() * 1.0)
     info = probe(tmp_path / "out.mp4")

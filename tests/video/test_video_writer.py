@@ -363,8 +363,9 @@ def test_a_result_that_lacks_frames_is_dropped(clip: Callable[..., Path], monkey
 
 def test_nothing_written_is_a_fault(clip: Callable[..., Path]) -> None:
     source = clip("in.mp4", frames=2)
-    with pytest.raises(SelfHVDError, match="no frame was written"), open_writer(
-        source.with_name("out.mp4"), probe(source), FAST
+    with (
+        pytest.raises(SelfHVDError, match="no frame was written"),
+        open_writer(source.with_name("out.mp4"), probe(source), FAST),
     ):
         pass
     assert not source.with_name("out.mp4").exists()
@@ -409,9 +410,7 @@ def test_targets_that_cannot_be(clip: Callable[..., Path]) -> None:
         open_writer(source.with_name("out.gif"), info)
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"codec": "h263"}, {"preset": "warp"}, {"crf": 99}, {"crf": -1}]
-)
+@pytest.mark.parametrize("arguments", [{"codec": "h263"}, {"preset": "warp"}, {"crf": 99}, {"crf": -1}])
 def test_encodings_that_do_not_exist(arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageFault):
         Encoding(**arguments)

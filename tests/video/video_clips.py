@@ -124,9 +124,7 @@ def tracks_of(path: Path) -> list[Track]:
                 time = packet.pts * packet.time_base if packet.pts is not None else None
                 digest = hashlib.sha256(bytes(packet)).hexdigest()
                 found[packet.stream_index].append((digest, time, packet.is_discard))
-        return [
-            Track(s.type, tuple(found[s.index]), dict(s.metadata), int(s.disposition)) for s in container.streams
-        ]
+        return [Track(s.type, tuple(found[s.index]), dict(s.metadata), int(s.disposition)) for s in container.streams]
 
 
 def codes_of(path: Path) -> list[list[bytes]]:

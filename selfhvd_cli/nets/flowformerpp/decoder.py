@@ -91,9 +91,7 @@ class UpdateBlock(nn.Module):
         self.encoder = MotionEncoder(QUERY + (2 * RADIUS + 1) ** 2)
         self.gru = SeparableGRU(CHANNELS, 3 * CHANNELS)
         self.flow_head = FlowHead()
-        self.mask = nn.Sequential(
-            nn.Conv2d(CHANNELS, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 9 * 8 * 8, 1)
-        )
+        self.mask = nn.Sequential(nn.Conv2d(CHANNELS, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 9 * 8 * 8, 1))
         self.aggregator = Aggregator()
 
     def forward(

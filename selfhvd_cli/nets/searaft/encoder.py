@@ -55,8 +55,10 @@ class Encoder(nn.Module):
         before = (STAGE_CHANNELS[0], *STAGE_CHANNELS[:-1])
         self.layer1, self.layer2, self.layer3 = (
             nn.Sequential(
-                *(ResidualBlock(channels_in if i == 0 else channels, channels, stride if i == 0 else 1)
-                  for i in range(count))
+                *(
+                    ResidualBlock(channels_in if i == 0 else channels, channels, stride if i == 0 else 1)
+                    for i in range(count)
+                )
             )
             for channels_in, channels, stride, count in zip(
                 before, STAGE_CHANNELS, STAGE_STRIDES, blocks, strict=True

@@ -92,4 +92,3 @@ class SeaRaft(nn.Module):
     def _upsample(self, state: Tensor, flow: Tensor, info: Tensor) -> Tensor:
         weights = 0.25 * self.upsample_weight(state)
         return convex_upsample(torch.cat((8.0 * flow, info), dim=1), weights)
-
