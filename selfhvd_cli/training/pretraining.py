@@ -140,7 +140,8 @@ class Pretraining:
             results = cascade(self.network, target, sources, halvings)
         picture, flow = target.new_zeros(()), target.new_zeros(())
         for result in results:
-            picture = picture + picture_loss(result.frames, sharp_at(result.frames, sharp))
+            truth, recorded = at_size_of(result.frames, sharp), at_size_of(result.frames, target)
+            picture = picture + picture_loss(result.frames, truth, recorded)
             flow = flow + flow_loss(result.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()
@@ -197,11 +198,11 @@ def cascade(network: Lite, target: Tensor, sources: Tensor, halvings: int) -> li
     return [*found, network.restore(seen, sources, start, target)]
 
 
-def sharp_at(frames: Tensor, sharp: Tensor) -> Tensor:
-    """The truth at the size of `frames`."""
-    while sharp.shape[-1] > frames.shape[-1]:
-        sharp = half_size(sharp)
-    return sharp
+def at_size_of(frames: Tensor, picture: Tensor) -> Tensor:
+    """`picture` halved to the size of `frames`."""
+    while picture.shape[-1] > frames.shape[-1]:
+        picture = half_size(picture)
+    return picture
 
 
 def save_weights(
