@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from selfhvd_cli.clip import Clip
-from selfhvd_cli.deblurring.job import DeblurJob, check_paths, default_target, missing_part
+from selfhvd_cli.deblurring.job import DeblurJob, check_clip, check_paths, default_target, missing_part
 from selfhvd_cli.deblurring.kept import Kept
 from selfhvd_cli.deblurring.report import DeblurReport, Progress, Tally
 from selfhvd_cli.deblurring.resume import Resume
@@ -111,6 +111,7 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
     weights_reference(job.model, job.weights)  # a wrong name ends the run here
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader, ExitStack() as stack:
+        check_clip(reader.info)
         total = expected_frames(reader.info, span)
         missing = missing_part(job.source, job.salvage)
         yield Progress("prepare", 0, total, messages=(f"running on {compute}",) if job.strength else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selfhvd_cli.cli.progress import length, size
+from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.deblurring.kept import Kept
 from selfhvd_cli.deblurring.report import DeblurPlan, DeblurReport
 
@@ -13,7 +14,7 @@ STAGES = {"decode": "decoding", "restore": "the network", "encode": "encoding"}
 
 def plan_in_words(plan: DeblurPlan) -> Iterator[str]:
     """Lines for `--dry-run`."""
-    frames = f"{plan.frames} frames" if plan.frames is not None else "an unknown number of frames"
+    frames = frames_in_words(plan.frames) if plan.frames is not None else "an unknown number of frames"
     yield f"{plan.source} → {plan.target}: {frames} of {plan.size[0]}×{plan.size[1]}"
     if plan.model is None:
         yield "  strength 0: no network is used, every frame passes as it was decoded"
@@ -27,7 +28,7 @@ def plan_in_words(plan: DeblurPlan) -> Iterator[str]:
 
 def kept_in_words(kept: Kept, several: bool) -> str:
     """What an interrupted or failed run keeps, and how to go on from it or be rid of it."""
-    frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else f"{kept.frames} frames"
+    frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else frames_in_words(kept.frames)
     how = "the same command with --skip-existing" if several else "the same command"
     where = f"{size(kept.bytes)} in {kept.folder}"
     return f"{frames} are kept ({where}): {how} goes on from there, selfhvd jobs clean removes them"
@@ -38,8 +39,8 @@ def report_in_words(report: DeblurReport) -> Iterator[str]:
     slowest = max(report.stage_seconds, key=lambda stage: report.stage_seconds[stage])
     resumed = f", {report.frames_resumed} of them before it was interrupted," if report.frames_resumed else ""
     yield (
-        f"{report.frames} frames{resumed} in {length(report.seconds)} ({report.frames_per_second:.3g} frames/s, "
-        f"limited by {STAGES[slowest]})"
+        f"{frames_in_words(report.frames)}{resumed} in {length(report.seconds)} "
+        f"({report.frames_per_second:.3g} frames/s, limited by {STAGES[slowest]})"
     )
     if report.model is not None:
         yield from _restoration(report)
@@ -50,7 +51,7 @@ def report_in_words(report: DeblurReport) -> Iterator[str]:
 
 
 def _restoration(report: DeblurReport) -> Iterator[str]:
-    changed = f"{report.frames_changed} of {report.frames} frames changed"
+    changed = f"{report.frames_changed} of {frames_in_words(report.frames)} changed"
     if report.frames_changed:
         changed += f", strength {report.strength:.2f} on average, {report.held_back:.0%} of the picture held back"
     yield changed
@@ -61,7 +62,7 @@ def _restoration(report: DeblurReport) -> Iterator[str]:
             f"{before.min:.0f} → {after.min:.0f} at the lowest"
         )
     for reason, count in report.reasons.items():
-        yield f"held back in {count} {'frame' if count == 1 else 'frames'}: {reason}"
+        yield f"held back in {frames_in_words(count)}: {reason}"
 
 
 def _receipt(report: DeblurReport) -> Iterator[str]:

@@ -12,6 +12,7 @@ from selfhvd_cli.moments import Moment
 from selfhvd_cli.video.completeness import missing_bytes
 from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.info import VideoInfo
 
 SUFFIX = "_deblurred"
 """Ends the name of a result; what ends so is never taken for an input by itself."""
@@ -115,6 +116,19 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         raise UsageFault(f"{target}: lies inside the input folder; name another output with -o.")
     if os.path.lexists(target) and not overwrite and not _is_empty_folder(target):
         raise UsageFault(f"{target}: exists already; replace it with --overwrite, or name another output with -o.")
+
+
+def check_clip(info: VideoInfo) -> None:
+    """Refuse what is no clip.
+
+    Raises:
+        UsageFault: it is a single picture.
+    """
+    if info.is_picture:
+        raise UsageFault(
+            f"{info.path}: is a single picture; what its blur hides can be seen in the frames around it alone. "
+            "Give the video, or the folder of its numbered frames."
+        )
 
 
 def missing_part(source: Path, salvage: bool) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from selfhvd_cli.deblurring.job import DeblurJob
+from selfhvd_cli.deblurring.job import DeblurJob, check_clip
 from selfhvd_cli.deblurring.kept import kept_by
 from selfhvd_cli.deblurring.report import DeblurPlan, Progress
 from selfhvd_cli.deblurring.span import expected_frames, span_of
@@ -112,6 +112,7 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader:
         info = reader.info
+    check_clip(info)
     frames = expected_frames(info, span)
     size = (info.width, info.height)
     if job.strength == 0:

@@ -103,6 +103,10 @@ UNFIT: Mapping[str, frozenset[str]] = {"avi": frozenset(("h264", "hevc", "av1", 
 EVEN_ONLY = ("libx264", "libx265")
 """Encoders that take odd sizes only without subsampled chroma."""
 
+ENOUGH_BITS = 10
+"""A source of more bits keeps its codec rather than all of them: FFmpeg decodes ProRes 4444 to 12 bits and encodes
+10, and who cuts ProRes wants ProRes back. Fewer would show in HDR."""
+
 BIT_RATE_BOUND = 3
 """A sharp picture needs more bits than a blurred one, but an output ten times the source's size helps nobody."""
 
@@ -131,13 +135,13 @@ class EncoderPlan:
 
 
 def plan_encoders(like: VideoInfo, encoding: Encoding, muxer: str) -> Iterator[EncoderPlan]:
-    """The encoders to try for a container, best first, those that would lose bit depth last.
+    """The encoders to try for a container, best first, those that would lose a bit depth people see last.
 
     The writer takes the first that opens.
     """
     families = [encoding.codec] if encoding.codec else [LIKE.get(like.codec, "h264"), *FALLBACKS]
     plans = list(_plans(like, encoding, muxer, list(dict.fromkeys(families))))
-    yield from sorted(plans, key=lambda plan: _bits(plan.pixel_format) < like.bit_depth)
+    yield from sorted(plans, key=lambda plan: _bits(plan.pixel_format) < min(like.bit_depth, ENOUGH_BITS))
 
 
 def _plans(like: VideoInfo, encoding: Encoding, muxer: str, families: list[str]) -> Iterator[EncoderPlan]:

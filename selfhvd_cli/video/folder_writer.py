@@ -15,6 +15,7 @@ from av.codec.codec import Codec
 from av.video.codeccontext import VideoCodecContext
 from torch import Tensor
 
+from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.durable import exchange, sync
 from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video.frame import SourceFrame
@@ -113,7 +114,7 @@ class FolderWriter:
     def _finish(self) -> None:
         if self.count == 0:
             raise SelfHVDError(f"{self.file.target}: no frame was written.")
-        self.receipt.keep(f"{self.count} frames")
+        self.receipt.keep(frames_in_words(self.count))
         if self.like.container != "frames":
             others = [str(each) for each in self.like.streams if each.index != self.like.stream_index]
             for each in others:

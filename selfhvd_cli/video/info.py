@@ -10,6 +10,7 @@ from typing import Literal
 
 from selfhvd_cli.video.pixel_formats import planar_format
 from selfhvd_cli.video.pixels import Signal
+from selfhvd_cli.video.tags import ALPHA_TAG
 
 UNSPECIFIED = 2
 """FFmpeg's number for a colour property the stream does not state."""
@@ -133,6 +134,16 @@ class VideoInfo:
     def planar_format(self) -> str:
         """The pixel format frames are worked on in."""
         return planar_format(self.pixel_format)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the file is a picture, such as PNG or JPEG, and no video."""
+        return self.container.endswith("_pipe") or self.container == "image2"
+
+    @property
+    def alpha_beside(self) -> bool:
+        """Whether transparency lies beside the pictures, as in WebM, where the decoder does not give it."""
+        return bool(self.streams) and any(name.lower() == ALPHA_TAG for name in self.main_stream.metadata)
 
     @property
     def main_stream(self) -> StreamInfo:

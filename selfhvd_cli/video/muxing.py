@@ -22,7 +22,7 @@ from selfhvd_cli.video.encoders import (
 )
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.passthrough import PacketCopier, add_copy, set_tags
-from selfhvd_cli.video.tags import tags_for, without_container_tags
+from selfhvd_cli.video.tags import ALPHA_TAG, tags_for, without_container_tags
 
 PROVEN = ("libx264", "libx265")
 """Encoders that open for every picture of an ordinary size; others are tried with real frames first."""
@@ -151,7 +151,8 @@ def add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoSt
     if like.display_matrix is not None:
         stream.set_display_matrix(like.display_matrix)
     if like.container != "frames":
-        set_tags(stream, tags_for(like.main_stream.metadata, job.start))
+        tags = {name: value for name, value in like.main_stream.metadata.items() if name.lower() != ALPHA_TAG}
+        set_tags(stream, tags_for(tags, job.start))
         stream.disposition = Disposition(like.main_stream.disposition)
     return stream
 

@@ -73,7 +73,7 @@ def planar_format(name: str) -> str:
 
 
 def nearest_format(wanted: str, offered: list[str]) -> str | None:
-    """The offered pixel format that holds `wanted` with the least change: fewest lost bits and chroma first."""
+    """The offered pixel format that holds `wanted` with least change: fewest lost bits, chroma and alpha first."""
     if wanted in offered:
         return wanted
     if wanted.replace("yuvj", "yuv") in offered:
@@ -92,11 +92,12 @@ def nearest_format(wanted: str, offered: list[str]) -> str | None:
     return min(usable, key=loss, default=None)
 
 
-def _shape(name: str) -> tuple[int, int, int, int]:
-    """Bits, chroma columns, chroma rows and kind of a pixel format, each larger for more information."""
+def _shape(name: str) -> tuple[int, int, int, int, int]:
+    """Bits, chroma columns, chroma rows, kind and alpha of a pixel format, each larger for more information."""
     pixel = VideoFormat(name, 64, 64)
     parts = pixel.components
+    alpha = int(any(part.is_alpha for part in parts))
     if len(parts) <= 2:
-        return parts[0].bits, 0, 0, 0
+        return parts[0].bits, 0, 0, 0, alpha
     colour = 2000 if pixel.is_rgb else 1000  # between RGB and YUV codes change, which outweighs all else
-    return parts[0].bits, parts[1].width, parts[1].height, colour
+    return parts[0].bits, parts[1].width, parts[1].height, colour, alpha

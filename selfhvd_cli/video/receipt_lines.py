@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.encoders import EncoderPlan
 from selfhvd_cli.video.muxing import Job, Opened
@@ -25,6 +26,8 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
         receipt.leave_out(
             "Dolby Vision metadata", "cannot be kept with changed pictures; the HDR base layer is, with its tags"
         )
+    if like.alpha_beside:
+        receipt.leave_out("transparency", f"{like.codec} is decoded without it")
     if job.trimmed:
         receipt.note("trimmed", "sound is cut between its packets, capture dates moved to the new beginning")
     if job.time_base != like.time_base:
@@ -38,7 +41,7 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
 def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, counts: Mapping[int, int]) -> None:
     """What came out. `counts`: packets copied from each source stream."""
     like, layout = job.like, job.layout
-    receipt.keep(f"{frames} frames", "at their own times")
+    receipt.keep(frames_in_words(frames), "at their own times")
     for stream in like.streams:
         if counts.get(stream.index) == 0:
             receipt.leave_out(str(stream), "nothing of it can be read")

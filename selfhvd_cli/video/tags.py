@@ -13,6 +13,9 @@ BRANDS = ("major_brand", "minor_version", "compatible_brands")
 DATE_TAGS = ("creation_time", "com.apple.quicktime.creationdate", "date", "datetimeoriginal")
 """Tags that hold the moment the first frame was taken."""
 
+ALPHA_TAG = "alpha_mode"
+"""Of a stream: its packets hold transparency beside the pictures."""
+
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)")
 
 

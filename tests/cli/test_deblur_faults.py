@@ -54,6 +54,13 @@ def test_files_that_are_no_video(tmp_path: Path, content: bytes, said: str) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_single_picture_is_no_clip(tmp_path: Path, options: tuple[str, ...]) -> None:
+    picture = next(iter(sorted(make_frames(tmp_path / "frames").iterdir())))
+    assert_refused(deblur(picture, *options), 2, "is a single picture")
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
 def test_a_file_cut_off_before_its_index(clip: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     assert_refused(deblur(clip), 4, "its index is missing")

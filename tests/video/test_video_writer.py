@@ -14,7 +14,7 @@ from typing import Any
 import av
 import pytest
 import torch
-from video_clips import Track, codes_of, tracks_of
+from video_clips import FAST, Track, codes_of, copy, tracks_of
 
 from selfhvd_cli.errors import DiskFault, EnvironmentFault, SelfHVDError, UsageFault
 from selfhvd_cli.video import muxing as muxing_module
@@ -25,11 +25,9 @@ from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.pixel_formats import nearest_format
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
-from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.writer import open_writer
 
 UNEVEN = (0, 20, 41, 60, 180, 181, 240, 300)
-FAST = Encoding(preset="ultrafast")
 LOSSLESS = Encoding(codec="ffv1")
 
 MATRICES = {
@@ -39,14 +37,6 @@ MATRICES = {
     "mirrored": (-65536, 0, 0, 0, 65536, 0, 0, 0, 1073741824),
     "turned and mirrored": (0, 65536, 0, 65536, 0, 0, 0, 0, 1073741824),
 }
-
-
-def copy(source: Path, target: Path, encoding: Encoding = FAST, **stretch: Fraction) -> Receipt:
-    with open_reader(source, **stretch) as reader, open_writer(target, reader.info, encoding, **stretch) as writer:
-        for frame in reader:
-            writer.write(frame)
-    assert not list(target.parent.glob("*.part"))
-    return writer.receipt
 
 
 def times_of(path: Path) -> list[Fraction]:
@@ -426,6 +416,8 @@ def test_encodings_that_do_not_exist(arguments: dict[str, Any]) -> None:
         ("yuv420p", ["yuv422p10le", "yuv444p10le"], "yuv422p10le"),
         ("gray", ["yuv420p", "yuv444p"], "yuv420p"),
         ("gbrp", ["yuv420p", "gbrp"], "gbrp"),
+        ("yuva444p12le", ["yuv422p10le", "yuv444p10le", "yuva444p10le"], "yuva444p10le"),
+        ("yuv444p12le", ["yuva444p10le", "yuv444p10le"], "yuv444p10le"),
     ],
 )
 def test_the_nearest_pixel_format_loses_least(wanted: str, offered: list[str], chosen: str) -> None:

@@ -11,6 +11,13 @@ from pathlib import Path
 import av
 import numpy as np
 
+from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.reader import open_reader
+from selfhvd_cli.video.receipt import Receipt
+from selfhvd_cli.video.writer import open_writer
+
+FAST = Encoding(preset="ultrafast")
+
 
 def draw(index: int, width: int, height: int) -> np.ndarray:
     """A picture with colour, edges and a square that moves with the frame number."""
@@ -139,3 +146,12 @@ def codes_of(path: Path) -> list[list[bytes]]:
                 planes.append(rows[:, : plane.width * item].tobytes())
             result.append(planes)
     return result
+
+
+def copy(source: Path, target: Path, encoding: Encoding = FAST, **stretch: Fraction) -> Receipt:
+    """Every frame of `source` through reader and writer, unchanged."""
+    with open_reader(source, **stretch) as reader, open_writer(target, reader.info, encoding, **stretch) as writer:
+        for frame in reader:
+            writer.write(frame)
+    assert not list(target.parent.glob("*.part"))
+    return writer.receipt
