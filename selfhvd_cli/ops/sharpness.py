@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from selfhvd_cli.ops.stencil import laplacian
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the grey picture (BT.601, as in OpenCV)."""
@@ -15,12 +16,6 @@ def gray(frames: Tensor) -> Tensor:
     """Grey picture `[..., 1, H, W]` of RGB pictures `[..., 3, H, W]`."""
     r, g, b = frames.unbind(-3)
     return (LUMA[0] * r).add_(g, alpha=LUMA[1]).add_(b, alpha=LUMA[2]).unsqueeze(-3)
-
-
-def laplacian(image: Tensor) -> Tensor:
-    """4-neighbour Laplacian of `[N, 1, H, W]`, edges mirrored as OpenCV does by default (reflect-101)."""
-    kernel = image.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]).view(1, 1, 3, 3)
-    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), kernel)
 
 
 def sharpness(frames: Tensor) -> Tensor:

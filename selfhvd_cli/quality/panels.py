@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from selfhvd_cli.ops.sharpness import gray, laplacian
+from selfhvd_cli.ops.sharpness import gray
+from selfhvd_cli.ops.stencil import laplacian
 
 Picture = NDArray[np.uint8]
 """`[H, W, 3]`, RGB."""
