@@ -18,9 +18,10 @@ from torch import Tensor
 from selfhvd_cli import __version__
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import InputFault, UsageFault
-from selfhvd_cli.nets.lite import Lite, Restoration
+from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.nets.lite_alignment import Alignment
 from selfhvd_cli.nets.lite_pictures import with_change
+from selfhvd_cli.nets.lite_scale import Restoration
 from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.training.averaging import Average
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint

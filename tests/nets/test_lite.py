@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from selfhvd_cli.nets import lite
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.sharpness import sharpness
@@ -38,7 +39,7 @@ def test_only_the_wanted_frames_come_and_they_are_the_same(network: Lite) -> Non
 
 
 def test_sharp_and_blurred_frames_of_one_window_take_their_own_ways(network: Lite) -> None:
-    """Large enough to be halved: blurred frames begin at the smaller size, the sharp one does not."""
+    """Large enough to be halved: each frame of a window finds for itself at which size it begins."""
     frames = torch.rand(1, 3, 3, 504, 512)
     frames[:, ::2] = torch.nn.functional.avg_pool2d(frames[:, ::2].flatten(0, 1), 9, 1, 4).unflatten(0, (1, 2))
     with torch.inference_mode():
@@ -66,6 +67,32 @@ def test_a_soft_scene_is_not_made_a_crisp_one() -> None:
     with torch.inference_mode():
         restored = network(frames.unsqueeze(0))[0].clamp(0, 1)
     assert float((sharpness(restored) / sharpness(frames)).max()) < 1.8
+
+
+@pytest.mark.parametrize(("blur", "gain", "by_smaller_sizes"), [(5, 5.0, False), (25, 6.0, True), (41, 2.5, True)])
+def test_long_blur_is_restored_from_a_smaller_size_and_short_blur_is_not(
+    monkeypatch: pytest.MonkeyPatch, blur: int, gain: float, by_smaller_sizes: bool
+) -> None:
+    path = find(parse_reference("lite"))
+    assert path is not None
+    network = Lite().eval()
+    network.load_state_dict(load_state_dict(path))
+    sharp = moving_picture(5, 512, 640)
+    clip = sharp.clone()
+    margins = torch.nn.functional.pad(sharp[1:3], (blur // 2, blur // 2, 0, 0), mode="replicate")
+    clip[1:3] = torch.nn.functional.avg_pool2d(margins, (1, blur), 1)
+
+    def psnr(picture: torch.Tensor) -> float:
+        return float(-10.0 * (picture.clamp(0, 1) - sharp[2:3]).square().mean().log10())
+
+    def restored() -> float:
+        with torch.inference_mode():
+            return psnr(network(clip.unsqueeze(0), slice(2, 3))[0])
+
+    at_all_sizes = restored()
+    assert at_all_sizes > psnr(clip[2:3]) + gain
+    monkeypatch.setattr(lite, "SMALLEST_SCALE", 10_000)
+    assert (at_all_sizes > restored() + 2.0) == by_smaller_sizes
 
 
 def test_clips_of_a_batch_do_not_mix(network: Lite) -> None:
