@@ -40,6 +40,9 @@ class Shot:
 
     def picture(self, scale: int) -> Tensor:
         """`[1, 3, h, w]`: the frame halved `scale` times."""
+        if scale in self._sources:
+            height, width = self.size
+            return self._sources[scale][..., : height >> scale, : width >> scale]
         if scale == 0:
             return self._load() - 0.5
         if scale not in self._pictures:
