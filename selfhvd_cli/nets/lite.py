@@ -185,14 +185,14 @@ class Lite(LiteScale):
             start = smaller.alignment
         here = split(padded(seen), GRID)
         channels = to_channels(here)
-        levels = KNOWN_LEVELS
-        if smaller is not None or start is None:
-            levels = self.levels(here.shape[1] * GRID, here.shape[4] * GRID, begun=smaller is not None)
+        levels = self.levels(here.shape[1] * GRID, here.shape[4] * GRID, begun=smaller is not None)
+        if smaller is None and start is not None:
+            levels = KNOWN_LEVELS
         described = [self._described(shot, scale, levels) for shot in sources]
         there = [torch.cat(level) for level in zip(*described, strict=True)]
         # A frame that has helped others is described already.
-        known = smaller is None and len(target.descriptors.get(scale, ())) >= levels
-        own = target.descriptors[scale][:levels] if known else self._describe(channels, levels)
+        known = smaller is None and scale in target.descriptors
+        own = self._described(target, scale, levels) if known else self._describe(channels, levels)
         alignment = self._align(own, there, start)[-1]
         return Look(scale, frame, here, channels, smaller is not None, alignment)
 

@@ -112,7 +112,7 @@ BIT_RATE_BOUND = 3
 
 SMALLEST_BOUND = 1_000_000
 
-X265_SHARP = ("sao=0",)
+X265_SHARP = "sao=0"
 """Without the offsets by which x265 smooths what it has coded: of the fine detail of four phone clips (variance of
 the Laplacian) 74 to 96 % are left in place of 64 to 94, at the same size, for 0.25 dB of PSNR. Two steps of `crf` are
 worth less on three of them, and take a third more."""
@@ -252,7 +252,7 @@ def _options(like: VideoInfo, encoding: Encoding, family: str, encoder: str, pix
             options["x264-params"] = ":".join(extra)
     elif encoder == "libx265":
         options = {"crf": str(crf), "preset": preset, **_bounded(like, encoding)}
-        extra = ["log-level=error", *X265_SHARP, *x26x_parameters(like.hdr_metadata, "master-display", "max-cll")]
+        extra = ["log-level=error", X265_SHARP, *x26x_parameters(like.hdr_metadata, "master-display", "max-cll")]
         if like.hdr is not None:
             extra.append("repeat-headers=1")
         options["x265-params"] = ":".join(extra)
