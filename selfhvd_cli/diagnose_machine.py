@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from selfhvd_cli import __version__
 
@@ -275,27 +274,3 @@ def _at_home(path: Path) -> Path:
         return Path("~") / path.relative_to(Path.home())
     except (ValueError, RuntimeError):
         return path
-
-
-def as_text(diagnosis: Diagnosis) -> str:
-    """The diagnosis in lines that can be pasted into a bug report."""
-    return "\n".join(_lines(diagnosis))
-
-
-def _lines(diagnosis: Diagnosis) -> list[str]:
-    def part(title: str, lines: Any) -> list[str]:
-        lines = list(lines)
-        return [f"{title}:", *(f"  {line}" for line in lines)] if lines else [f"{title}: none"]
-
-    return [
-        f"selfhvd {diagnosis.selfhvd}",
-        f"python {diagnosis.python}",
-        f"system {diagnosis.system}",
-        f"memory {diagnosis.memory}",
-        *part("devices", diagnosis.devices),
-        *part("packages", (f"{name} {version}" for name, version in diagnosis.packages.items())),
-        *part("encoders", (f"{each.name}: {each.reason or 'works'}" for each in diagnosis.encoders)),
-        *part("folders", (f"{each.purpose}: {each.path} ({each.state})" for each in diagnosis.folders)),
-        *part("environment", (f"{name}={value}" for name, value in diagnosis.variables.items())),
-        *part("conflicts", diagnosis.conflicts),
-    ]
