@@ -32,6 +32,9 @@ DECODED_BYTES = 3
 QUEUED = 10
 """Pictures in float32 that wait between the stages of a run or are under way in one, where frames are large."""
 
+PACKED_AHEAD = 3
+"""Frames of the buffer that are packed before it has room: one in hand, one that waits, one under way."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -113,7 +116,7 @@ def buffer_memory(plan: Plan, height: int, width: int) -> int:
     """Bytes of main memory for the frames a stream holds: a window and what is new in the next, and its results."""
     # Windows that advance by a frame give one result at a time, others all of theirs at once.
     together = plan.window if plan.overlap < plan.window - 1 else 1
-    held = PACKED_BYTES * (plan.window + together) + DECODED_BYTES * plan.window
+    held = PACKED_BYTES * (plan.window + together + PACKED_AHEAD) + DECODED_BYTES * plan.window
     return height * width * (held + FLOAT_BYTES * (2 * together + QUEUED))
 
 
