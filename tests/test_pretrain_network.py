@@ -66,6 +66,19 @@ def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytes
     assert not all(torch.equal(before[key], value) for key, value in training.network.state_dict().items())
 
 
+def test_the_flow_can_be_kept_while_the_rest_learns(photos: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, keep_flow=True)
+    torch.manual_seed(1)
+    start = Lite(sources=2).state_dict()
+    run(photos, tmp_path / "w.safetensors", config=config, start=start)
+    after = load_file(tmp_path / "w.safetensors")
+    moved = {key for key, value in start.items() if not torch.equal(value.half(), after[key])}
+    assert "residual.weight" in moved
+    assert not [key for key in moved if key.startswith(("flow_", "encoder."))]
+    with pytest.raises(UsageFault, match="--init"):
+        run(photos, tmp_path / "new.safetensors", config=config)
+
+
 def test_large_windows_are_restored_at_every_size_that_large_frames_are() -> None:
     assert (PretrainConfig(crop=192).halvings, PretrainConfig(crop=256).halvings) == (1, 2)
     torch.manual_seed(0)

@@ -33,6 +33,7 @@ from selfhvd_cli.cli.progress import State, progress_display
 @click.option("--minutes", type=click.FloatRange(min=0.0), help="Stop after this long; the same command goes on.")
 @click.option("--list", "listing", type=click.Path(path_type=Path), help="File naming the photographs to use.")
 @click.option("--init", type=click.Path(path_type=Path), help="Weights to begin with, instead of random ones.")
+@click.option("--keep-flow", is_flag=True, help="Train only what restores; the flow stays that of --init.")
 @compute_options
 @seed_option
 @output_options
@@ -52,6 +53,7 @@ def pretrain(
     minutes: float | None,
     listing: Path | None,
     init: Path | None,
+    keep_flow: bool,
     device: str,
     precision: str,
     seed: int,
@@ -71,8 +73,9 @@ def pretrain(
             raise InputFault(f"{listing}: no such list of photographs.")
         chosen = [photos / name for name in listing.read_text(encoding="utf-8").split()]
     config = PretrainConfig(
-        steps=steps, batch=batch, crop=crop, sources=sources, rate=rate, reuse=reuse, cascade=cascade, seed=seed
-    )
+        steps=steps, batch=batch, crop=crop, sources=sources, rate=rate, reuse=reuse, cascade=cascade,
+        keep_flow=keep_flow, seed=seed,
+    )  # fmt: skip
     last: PretrainReport | None = None
     start = None if init is None else load_state_dict(init)
     with progress_display(console, output.name) as display:
