@@ -174,7 +174,8 @@ def _stream(
         writer.write(*pair)
 
     def see(pair: tuple[SourceFrame, Tensor | None]) -> None:
-        """Compute the RGB view again that a change is the difference to: half of the writer's own work."""
+        """Where the device kept it, compute the RGB view again that a change is the difference to: half of the
+        writer's own work."""
         frame, restored = pair
         if restored is not None:
             frame.rgb()
@@ -232,7 +233,7 @@ def _judged(frames: Iterable[SourceFrame], setup: Setup, done: int) -> Iterator[
         for frame in frames:
             waiting.append(frame)
             yield Clip(frame.rgb().unsqueeze(0), (frame.time,))
-            # The windows keep their own, smaller copy; the writer computes this one again if it needs it.
+            # The windows keep their own, smaller copy.
             frame.forget()
 
     with setup.crew or nullcontext():
@@ -240,6 +241,9 @@ def _judged(frames: Iterable[SourceFrame], setup: Setup, done: int) -> Iterator[
             frame = waiting.popleft()
             assert frame.time == restored.time, "frames come back in order"
             untouched = restored.verdict.strength == 0
+            if restored.source is not None and not untouched:
+                # The change is then exactly what the guard let through.
+                frame.remember(restored.source)
             yield frame, None if untouched else restored.frame, restored.verdict, restored.events
 
 

@@ -26,6 +26,7 @@ from selfhvd_cli.deblurring.report import Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.errors import InputFault, UsageFault, WeightsFault
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.pixels import to_rgb
 
 
 @pytest.fixture
@@ -85,6 +86,18 @@ def test_frames_that_the_guard_left_alone_reach_the_writer_as_decoded(
     assert report.frames == 8
     assert report.frames_changed == 0
     assert sum(report.reasons.values()) == 8
+
+
+def test_the_rgb_of_a_frame_is_computed_once(clip: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[object] = []
+
+    def counted(*arguments: object) -> torch.Tensor:
+        computed.append(arguments)
+        return to_rgb(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("selfhvd_cli.video.frame.to_rgb", counted)
+    report = deblur(clip, weights=weights, device="cpu", precision="fp32")
+    assert report.frames_changed == len(computed) == 8
 
 
 def test_half_the_strength_is_half_the_change(tmp_path: Path, weights: Path) -> None:

@@ -40,6 +40,9 @@ class Restored:
     events: tuple[str, ...] = ()
     """What happened since the frame before: smaller tiles, another precision."""
 
+    source: Tensor | None = None
+    """The input frame that `frame` is a change of, as the guard saw it; None where it is not in main memory."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -135,7 +138,8 @@ def judge(frame: Frame, picture: Tensor, plan: Plan, engine: Engine) -> Restored
     source = unpack(to_device(frame.packed, device))
     check = guard if plan.guard else apply
     result, verdict = check(source, picture.to(device), plan.strength)
-    return Restored(to_host(result), frame.time, verdict, engine.take_events())
+    kept = source if device.type == "cpu" else None
+    return Restored(to_host(result), frame.time, verdict, engine.take_events(), kept)
 
 
 def restore_scene(

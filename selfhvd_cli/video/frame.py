@@ -42,6 +42,10 @@ class SourceFrame:
             self._rgb = to_rgb(planar, self.signal)
         return self._rgb
 
+    def remember(self, rgb: Tensor) -> None:
+        """Give the RGB view back to the frame, which then need not compute it again."""
+        self._rgb = rgb
+
     def forget(self) -> None:
-        """Give back the memory of the RGB view; `rgb()` would compute it again."""
+        """Free the memory of the RGB view; `rgb()` would compute it again."""
         self._rgb = None

@@ -43,6 +43,16 @@ def test_every_frame_comes_out_once_in_order(count: int, window: int, overlap: i
     torch.testing.assert_close(run(network, frames, plan, SELECTS if selects else None), frames, atol=4e-5, rtol=0)
 
 
+def test_results_come_with_the_frame_that_they_are_a_change_of() -> None:
+    """Where nothing was changed the difference of the two is nothing, not the rounding of a buffer."""
+    frames = texture(3, 32, 40)
+    results = list(restore_stream(Restorer(Identity(), Convention()), one_frame_clips(frames), Plan(2), CPU))
+    for result, frame in zip(results, frames, strict=True):
+        assert result.source is not None
+        assert torch.equal(result.frame, result.source)
+        torch.testing.assert_close(result.source, frame, atol=1 / 32768, rtol=0)
+
+
 @pytest.mark.parametrize("count", [5, 16, 23])
 def test_a_selecting_network_gets_its_context_and_computes_each_frame_once(count: int) -> None:
     frames = still(count)
