@@ -15,7 +15,8 @@ blurred a frame is among others, and 0.1 dB is left to the best choice for every
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -46,7 +47,8 @@ KNOWN_LEVELS = 2
 """Levels that are refined where a smaller size has found the flow, and has not been restored."""
 
 
-class Look(NamedTuple):
+@dataclass(frozen=True)
+class Look:
     """A target of one size, aligned with its sources."""
 
     scale: int
@@ -67,9 +69,10 @@ class Look(NamedTuple):
     alignment: Alignment
     """Its flow to each source."""
 
-    @property
+    @cached_property
     def doubt(self) -> float:
-        """Mean log of the endpoint error that the network expects of itself, in pixels of its grid."""
+        """Mean log of the endpoint error that the network expects of itself, in pixels of its grid; to know it is to
+        wait for the device."""
         return float(self.alignment.log_scale.mean())
 
 
