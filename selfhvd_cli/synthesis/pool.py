@@ -10,7 +10,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Full
+from queue import Empty, Full
 from typing import Any
 
 import cv2
@@ -18,11 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfhvd_cli.errors import InputFault
+from selfhvd_cli.errors import InputFault, SelfHVDError
 from selfhvd_cli.synthesis.windows import Bytes, Window, draw_window
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Target `[B, 3, H, W]`, sources `[B, K, 3, H, W]`, truth `[B, 3, H, W]` in [0, 1], flows `[B, K, 2, H, W]` in px."""
+
+
+POLL = 1.0
+"""Seconds after which a pool that waits for a window looks whether somebody still renders it."""
 
 
 def read_photos(paths: list[Path]) -> list[Bytes]:
@@ -46,7 +50,10 @@ def window_at(photos: list[Bytes], size: int, count: int, seed: int, index: int,
 
 
 class WindowPool:
-    """Endless batches of windows; use as a context manager, leaving it ends the rendering processes."""
+    """Endless batches of windows; use as a context manager, leaving it ends the rendering processes.
+
+    Iterating raises InputFault where a photograph cannot be used, and SelfHVDError where a process has ended.
+    """
 
     def __init__(
         self,
@@ -105,9 +112,35 @@ class WindowPool:
         return 2 * self.batch + step * self.fresh
 
     def _next_window(self) -> Window:
-        window: Window = self.queues[self.next_index % len(self.queues)].get(timeout=300)
+        answer = self._answer(self.next_index % len(self.queues))
+        if isinstance(answer, BaseException):
+            raise answer
         self.next_index += 1
-        return window
+        return answer
+
+    def _answer(self, worker: int) -> Window | BaseException:
+        """What a process gives next: a window, or why it can give none."""
+        queue, process = self.queues[worker], self.processes[worker]
+        while True:
+            alive = process.is_alive()
+            try:
+                answer: Window | BaseException = queue.get(timeout=POLL)
+                return answer
+            except Empty:
+                if not alive:
+                    raise SelfHVDError(_last_words(process.exitcode)) from None
+
+
+def _last_words(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return (
+            f"a process that renders windows was ended by signal {-exitcode}, commonly for lack of memory; "
+            "use fewer --workers or fewer photographs."
+        )
+    return (
+        f"a process that renders windows ended with {exitcode}; what it says is above. A script that trains must do "
+        'so under `if __name__ == "__main__":`, for each process begins by importing it.'
+    )
 
 
 def to_batch(windows: list[Window], rng: np.random.Generator | None = None) -> Batch:
@@ -144,9 +177,13 @@ def _turned(part: Batch, rng: np.random.Generator) -> Batch:
 
 def _render(queue: Any, paths: list[Path], size: int, count: int, seed: int, first: int, stride: int) -> None:
     cv2.setNumThreads(1)
+    try:
+        photos = read_photos(paths)
+    except InputFault as fault:
+        queue.put(fault)
+        return
     # What is still in the queue when nobody is left to take it must not keep this process.
     queue.cancel_join_thread()
-    photos = read_photos(paths)
     index = first
     while _offered(queue, window_at(photos, size, count, seed, index)):
         index += stride

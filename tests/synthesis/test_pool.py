@@ -1,0 +1,42 @@
+"""The pool of training windows: who waits for one is told why none comes."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from selfhvd_cli.errors import InputFault, SelfHVDError
+from selfhvd_cli.synthesis.pool import WindowPool
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path in paths:
+        coarse = rng.uniform(0, 255, (12, 15, 3)).astype(np.float32)
+        cv2.imwrite(str(path), cv2.resize(coarse, (150, 120), interpolation=cv2.INTER_CUBIC))
+    return paths
+
+
+def pool(paths: list[Path]) -> WindowPool:
+    return WindowPool(paths, size=64, count=2, batch=2, seed=0, workers=1, reuse=1)
+
+
+def test_a_picture_that_is_none_is_named(photos: list[Path]) -> None:
+    photos[1].write_bytes(b"not a picture")
+    with pool(photos) as windows, pytest.raises(InputFault, match=r"1\.png: not a picture"):
+        next(iter(windows))
+
+
+def test_a_process_that_was_ended_is_not_waited_for(photos: list[Path]) -> None:
+    with pool(photos) as windows:
+        batches = iter(windows)
+        next(batches)
+        windows.processes[0].kill()
+        with pytest.raises(SelfHVDError, match="ended by signal 9"):
+            list(islice(batches, 100))
