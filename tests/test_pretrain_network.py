@@ -109,5 +109,7 @@ def test_too_few_photographs(tmp_path: Path) -> None:
 def test_settings_that_cannot_be(photos: Path) -> None:
     with pytest.raises(UsageFault, match="--crop 100"):
         PretrainConfig(crop=100)
+    with pytest.raises(UsageFault, match="--balance 2"):
+        PretrainConfig(balance=2.0)
     with pytest.raises(UsageFault, match="at least 1"):
         PretrainConfig(batch=0)

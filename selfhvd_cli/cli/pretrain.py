@@ -29,6 +29,13 @@ from selfhvd_cli.cli.progress import State, progress_display
     show_default=True,
     help="Share of the steps that restore at a fraction of the size first.",
 )
+@click.option(
+    "--balance",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.0,
+    show_default=True,
+    help="How far sharp frames count as much as blurred ones.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; default: processors less one.")
 @click.option("--minutes", type=click.FloatRange(min=0.0), help="Stop after this long; the same command goes on.")
 @click.option("--list", "listing", type=click.Path(path_type=Path), help="File naming the photographs to use.")
@@ -49,6 +56,7 @@ def pretrain(
     rate: float,
     reuse: int,
     cascade: float,
+    balance: float,
     workers: int | None,
     minutes: float | None,
     listing: Path | None,
@@ -74,7 +82,7 @@ def pretrain(
         chosen = [photos / name for name in listing.read_text(encoding="utf-8").split()]
     config = PretrainConfig(
         steps=steps, batch=batch, crop=crop, sources=sources, rate=rate, reuse=reuse, cascade=cascade,
-        keep_flow=keep_flow, seed=seed,
+        balance=balance, keep_flow=keep_flow, seed=seed,
     )  # fmt: skip
     last: PretrainReport | None = None
     start = None if init is None else load_state_dict(init)

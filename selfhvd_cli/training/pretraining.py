@@ -60,6 +60,9 @@ class PretrainConfig:
     cascade: float = 0.7
     """Share of the steps whose targets were restored at a fraction of their size first, as they are in use."""
 
+    balance: float = 0.0
+    """How far sharp frames count as much as blurred ones, 0 to 1; the embedded weights were made with 0."""
+
     keep_flow: bool = False
     """Whether the flow stays as it begins, and what restores learns alone: a step takes about half the time."""
 
@@ -74,6 +77,8 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.crop % 32 or self.crop < 64:
             raise UsageFault(f"--crop {self.crop}: must be a multiple of 32, at least 64.")
+        if not 0.0 <= self.balance <= 1.0:
+            raise UsageFault(f"--balance {self.balance}: must be from 0 to 1.")
         if min(self.steps, self.batch, self.sources) < 1:
             raise UsageFault("--steps, --batch and --sources must be at least 1.")
 
@@ -152,7 +157,7 @@ class Pretraining:
         picture, flow = target.new_zeros(()), target.new_zeros(())
         for result in results:
             truth, recorded = at_size_of(result.frames, sharp), at_size_of(result.frames, target)
-            picture = picture + picture_loss(result.frames, truth, recorded)
+            picture = picture + picture_loss(result.frames, truth, recorded, config.balance)
             flow = flow + flow_loss(result.alignments, flows.flatten(0, 1))
         self.optimizer.zero_grad(set_to_none=True)
         (picture + config.flow_weight * flow).backward()
