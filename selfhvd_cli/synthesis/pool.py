@@ -7,11 +7,14 @@ differently; the order depends on the seed alone, not on which process is faster
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import Empty, Full
-from typing import Any
+from queue import Empty, Queue
 
 import cv2
 import numpy as np
@@ -20,13 +23,14 @@ from torch import Tensor
 
 from selfhvd_cli.errors import InputFault, SelfHVDError
 from selfhvd_cli.synthesis.windows import Bytes, Window, draw_window
+from selfhvd_cli.threads import started_thread
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Target `[B, 3, H, W]`, sources `[B, K, 3, H, W]`, truth `[B, 3, H, W]` in [0, 1], flows `[B, K, 2, H, W]` in px."""
 
 
-POLL = 1.0
-"""Seconds after which a pool that waits for a window looks whether somebody still renders it."""
+AHEAD = 8
+"""Windows of a process that may wait to be drawn from."""
 
 
 def read_photos(paths: list[Path]) -> list[Bytes]:
@@ -74,27 +78,38 @@ class WindowPool:
         context = multiprocessing.get_context("spawn")
         # What an uninterrupted run would hold at this step is rendered again, so that resuming changes nothing.
         self.next_index = max(0, self._count(first_step) - capacity)
-        self.queues = [context.Queue(maxsize=8) for _ in range(workers)]
+        self._queues: list[Queue[Window | BaseException]] = [Queue(AHEAD) for _ in range(workers)]
+        self._threads: list[threading.Thread] = []
+        self._pipes = [context.Pipe(duplex=False) for _ in range(workers)]
         self.processes = [
             context.Process(
                 target=_render,
-                args=(queue, paths, size, count, seed, self._first_of(number, workers), workers),
+                args=(sender, paths, size, count, seed, self._first_of(number, workers), workers),
                 daemon=True,
             )
-            for number, queue in enumerate(self.queues)
+            for number, (_, sender) in enumerate(self._pipes)
         ]
 
     def _first_of(self, worker: int, workers: int) -> int:
         return self.next_index + (worker - self.next_index) % workers
 
     def __enter__(self) -> WindowPool:
-        for process in self.processes:
+        for process, (receiver, sender), queue in zip(self.processes, self._pipes, self._queues, strict=True):
             process.start()
+            # With the process its end of the pipe is gone, and who reads at the other learns of it.
+            sender.close()
+            self._threads.append(started_thread(partial(_receive, receiver, process, queue), "windows"))
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in self.processes:
             process.terminate()
+        for thread, queue in zip(self._threads, self._queues, strict=True):
+            while thread.is_alive():
+                try:
+                    queue.get(timeout=0.1)  # it may wait for room
+                except Empty:
+                    continue
         for process in self.processes:
             process.join()
 
@@ -112,23 +127,21 @@ class WindowPool:
         return 2 * self.batch + step * self.fresh
 
     def _next_window(self) -> Window:
-        answer = self._answer(self.next_index % len(self.queues))
+        answer = self._queues[self.next_index % len(self._queues)].get()
         if isinstance(answer, BaseException):
             raise answer
         self.next_index += 1
         return answer
 
-    def _answer(self, worker: int) -> Window | BaseException:
-        """What a process gives next: a window, or why it can give none."""
-        queue, process = self.queues[worker], self.processes[worker]
+
+def _receive(receiver: Connection, process: BaseProcess, queue: Queue[Window | BaseException]) -> None:
+    """Queue what a process renders, and at its end why there is no more."""
+    try:
         while True:
-            alive = process.is_alive()
-            try:
-                answer: Window | BaseException = queue.get(timeout=POLL)
-                return answer
-            except Empty:
-                if not alive:
-                    raise SelfHVDError(_last_words(process.exitcode)) from None
+            queue.put(receiver.recv())
+    except (EOFError, OSError):
+        process.join()
+        queue.put(SelfHVDError(_last_words(process.exitcode)))
 
 
 def _last_words(exitcode: int | None) -> str:
@@ -175,27 +188,17 @@ def _turned(part: Batch, rng: np.random.Generator) -> Batch:
     return target[order], sources[:, order], sharp[order], flows
 
 
-def _render(queue: Any, paths: list[Path], size: int, count: int, seed: int, first: int, stride: int) -> None:
+def _render(sender: Connection, paths: list[Path], size: int, count: int, seed: int, first: int, stride: int) -> None:
     cv2.setNumThreads(1)
     try:
         photos = read_photos(paths)
     except InputFault as fault:
-        queue.put(fault)
+        sender.send(fault)
         return
-    # What is still in the queue when nobody is left to take it must not keep this process.
-    queue.cancel_join_thread()
     index = first
-    while _offered(queue, window_at(photos, size, count, seed, index)):
-        index += stride
-
-
-def _offered(queue: Any, window: Window) -> bool:
-    """Put the window into the queue, waiting for room; False once nobody is left to take it."""
-    parent = multiprocessing.parent_process()
-    while parent is None or parent.is_alive():
-        try:
-            queue.put(window, timeout=2.0)
-            return True
-        except Full:
-            continue
-    return False
+    try:
+        while True:
+            sender.send(window_at(photos, size, count, seed, index))
+            index += stride
+    except BrokenPipeError:  # nobody is left to take it
+        return
