@@ -7,14 +7,12 @@ differently; the order depends on the seed alone, not on which process is faster
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import Empty, Queue
 
 import cv2
 import numpy as np
@@ -22,8 +20,8 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.errors import InputFault, SelfHVDError
+from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.synthesis.windows import Bytes, Window, draw_window
-from selfhvd_cli.threads import started_thread
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Target `[B, 3, H, W]`, sources `[B, K, 3, H, W]`, truth `[B, 3, H, W]` in [0, 1], flows `[B, K, 2, H, W]` in px."""
@@ -78,8 +76,8 @@ class WindowPool:
         context = multiprocessing.get_context("spawn")
         # What an uninterrupted run would hold at this step is rendered again, so that resuming changes nothing.
         self.next_index = max(0, self._count(first_step) - capacity)
-        self._queues: list[Queue[Window | BaseException]] = [Queue(AHEAD) for _ in range(workers)]
-        self._threads: list[threading.Thread] = []
+        self._stack = ExitStack()
+        self._rendered: list[Iterator[Window]] = []
         self._pipes = [context.Pipe(duplex=False) for _ in range(workers)]
         self.processes = [
             context.Process(
@@ -94,22 +92,18 @@ class WindowPool:
         return self.next_index + (worker - self.next_index) % workers
 
     def __enter__(self) -> WindowPool:
-        for process, (receiver, sender), queue in zip(self.processes, self._pipes, self._queues, strict=True):
+        for process, (receiver, sender) in zip(self.processes, self._pipes, strict=True):
             process.start()
             # With the process its end of the pipe is gone, and who reads at the other learns of it.
             sender.close()
-            self._threads.append(started_thread(partial(_receive, receiver, process, queue), "windows"))
+            ahead = self._stack.enter_context(Ahead(_received(receiver, process), AHEAD))
+            self._rendered.append(iter(ahead))
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in self.processes:
             process.terminate()
-        for thread, queue in zip(self._threads, self._queues, strict=True):
-            while thread.is_alive():
-                try:
-                    queue.get(timeout=0.1)  # it may wait for room
-                except Empty:
-                    continue
+        self._stack.close()
         for process in self.processes:
             process.join()
 
@@ -127,21 +121,23 @@ class WindowPool:
         return 2 * self.batch + step * self.fresh
 
     def _next_window(self) -> Window:
-        answer = self._queues[self.next_index % len(self._queues)].get()
-        if isinstance(answer, BaseException):
-            raise answer
+        window = next(self._rendered[self.next_index % len(self._rendered)])
         self.next_index += 1
-        return answer
+        return window
 
 
-def _receive(receiver: Connection, process: BaseProcess, queue: Queue[Window | BaseException]) -> None:
-    """Queue what a process renders, and at its end why there is no more."""
-    try:
-        while True:
-            queue.put(receiver.recv())
-    except (EOFError, OSError):
-        process.join()
-        queue.put(SelfHVDError(_last_words(process.exitcode)))
+def _received(receiver: Connection, process: BaseProcess) -> Iterator[Window]:
+    """What a process renders; raises what it says or how it ended."""
+    with receiver:
+        try:
+            while True:
+                answer = receiver.recv()
+                if isinstance(answer, BaseException):
+                    raise answer
+                yield answer
+        except (EOFError, OSError) as fault:
+            process.join()
+            raise SelfHVDError(_last_words(process.exitcode)) from fault
 
 
 def _last_words(exitcode: int | None) -> str:
