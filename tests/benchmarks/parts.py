@@ -12,8 +12,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
+from photographs import add_options, as_tensor, chosen
 from torch import Tensor, nn
 
 from selfhvd_cli.heap import keep_large_blocks
@@ -90,12 +90,8 @@ def drawn(paths: list[Path]) -> list[tuple[Tensor, Tensor]]:
         photos = read_photos([paths[(3 * number + k) % len(paths)] for k in (0, 3, 7)])
         clip = draw_clip(photos, size, count, 7000 + number, night=night, softness=softness)
         frames = [clip.frame(index) for index in range(count)]
-        clips.append((_tensor([f.blurry for f in frames]), _tensor([f.sharp for f in frames])))
+        clips.append((as_tensor([f.blurry for f in frames]), as_tensor([f.sharp for f in frames])))
     return clips
-
-
-def _tensor(frames: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255.0
 
 
 def psnr(picture: Tensor, truth: Tensor) -> Tensor:
@@ -106,15 +102,11 @@ def psnr(picture: Tensor, truth: Tensor) -> Tensor:
 def main() -> None:
     keep_large_blocks()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--list", type=Path, dest="listing")
-    parser.add_argument("--weights", type=Path)
+    add_options(parser)
     parser.add_argument("--only", nargs="*", default=[""], help="rows whose name has one of these words")
     arguments = parser.parse_args()
-    names = arguments.listing.read_text().split() if arguments.listing else None
-    paths = [arguments.photos / n for n in names] if names else sorted(arguments.photos.glob("*.[jp][pn]g"))
     state = load_state_dict(arguments.weights or resolve("lite"))
-    clips = drawn(paths)
+    clips = drawn(chosen(arguments))
     print("| | gain | blurrier half | sharper half | least of any frame |\n|" + " --- |" * 5)
     for name, change in PARTS.items():
         if not any(word in name for word in arguments.only):

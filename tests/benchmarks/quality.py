@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from photographs import add_options, as_tensor, chosen
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import choose_compute
@@ -49,7 +50,7 @@ def unsharp(frames: list[Bytes]) -> list[Bytes]:
 
 def sharpest_neighbour(frames: list[Bytes]) -> list[Bytes]:
     """The sharpest frame near each one, warped onto it along OpenCV's DIS flow."""
-    scores = sharpness(_tensor(frames)).tolist()
+    scores = sharpness(as_tensor(frames)).tolist()
     grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     height, width = grays[0].shape
@@ -74,17 +75,13 @@ def restored(restorer: Restorer, guard: bool) -> Method:
     def run(frames: list[Bytes]) -> list[Bytes]:
         from fractions import Fraction
 
-        pictures = _tensor(frames)
+        pictures = as_tensor(frames)
         clips = (Clip(pictures[i : i + 1], (Fraction(i, 30),)) for i in range(len(frames)))
         plan = Plan(window=len(frames), overlap=0, guard=guard)
         with torch.inference_mode():
             return [_bytes(result.frame) for result in restore_stream(restorer, clips, plan, compute)]
 
     return run
-
-
-def _tensor(frames: list[Bytes]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255.0
 
 
 def _bytes(frame: torch.Tensor) -> Bytes:
@@ -158,9 +155,7 @@ def noise(picture: Bytes, truth: Bytes) -> float:
 def main() -> None:
     keep_large_blocks()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--list", type=Path, dest="listing")
-    parser.add_argument("--weights", type=Path)
+    add_options(parser)
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT of the frames (640x480)")
     parser.add_argument("--softness", type=float, default=0.0, help="blur of the scenes themselves in pixels (0)")
@@ -170,8 +165,7 @@ def main() -> None:
     arguments = parser.parse_args()
     width, height = (int(side) for side in arguments.size.split("x"))
     logs = [read_rotation_log(path) for path in arguments.motion]
-    names = arguments.listing.read_text().split() if arguments.listing else None
-    paths = [arguments.photos / n for n in names] if names else sorted(arguments.photos.glob("*.[jp][pn]g"))
+    paths = chosen(arguments)
     architecture = ARCHITECTURES["lite"]
     restorer = Restorer(architecture.build(), architecture.convention).eval()
     path = arguments.weights or resolve("lite")
@@ -185,11 +179,11 @@ def main() -> None:
     scores: dict[str, list[list[float]]] = {name: [] for name in methods}
     nights: list[bool] = []
     for number in range(arguments.clips):
-        chosen = [paths[(number + k) % len(paths)] for k in (0, 3, 7)]
+        picked = [paths[(number + k) % len(paths)] for k in (0, 3, 7)]
         night = number % 4 == 3
         motion = logs[number % len(logs)] if logs else None
         clip = draw_clip(
-            read_photos(chosen), (height, width), FRAMES, 1000 + number, night=night, motion=motion,
+            read_photos(picked), (height, width), FRAMES, 1000 + number, night=night, motion=motion,
             softness=arguments.softness,
         )  # fmt: skip
         frames = [clip.frame(i) for i in range(FRAMES)]
