@@ -84,7 +84,8 @@ def imaginary_device() -> Iterator[torch.device]:
         with (
             patch.object(torch, "autocast", autocast_elsewhere),
             patch.object(torch, "is_autocast_enabled", lambda kind: not is_distant(kind) and enabled(kind)),
-            patch.object(torch, "inference_mode", torch.no_grad),  # its tensors cannot be wrapped
+            # Its tensors cannot be wrapped.
+            patch.object(torch, "inference_mode", lambda mode=True: torch.no_grad() if mode else nullcontext()),
             Imaginary(),
             Numbers(),
         ):

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfhvd_cli.ops.correlation import correlate
+from selfhvd_cli.ops.constants import numbers, spaced
+from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.phases import for_convolution
 from selfhvd_cli.ops.warp import warp
 
@@ -44,6 +45,8 @@ class FlowLevel(nn.Module):
         """
         super().__init__()
         self.radius = radius
+        across, down = zip(*displacements(radius), strict=True)
+        self.displacements = (*across, *down)
         self.match = nn.Conv2d(channels, match, 1, bias=False)
         self.log_temperature = nn.Parameter(torch.tensor(2.5))
         self.gain = nn.Parameter(torch.tensor(1.0))
@@ -78,19 +81,17 @@ class FlowLevel(nn.Module):
         for layer in self.middle:
             x = F.leaky_relu(layer(x), 0.1, inplace=True)
         change = self.last(x).float()
-        flow = start.flow + self.gain * shift + change[:, :2]
+        flow = torch.addcmul(start.flow, self.gain, shift) + change[:, :2]
         return Alignment(flow, (start.log_scale + change[:, 2:]).clamp(CERTAIN, 4.0))
 
     def _search(self, anchor: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
         """Correlation `[N, (2r+1)², h, w]` and its soft argmax `[N, 2, h, w]`."""
         cost = correlate(anchor, moved, self.radius)
         weight = torch.softmax(cost.float() * self.log_temperature.exp(), dim=1)
-        side = 2 * self.radius + 1
-        displacement = torch.arange(-self.radius, self.radius + 1, device=weight.device).view(1, side, 1, 1)
-        # Displacement (dx, dy) is channel (dy + radius)·side + dx + radius: sums over rows leave dx, over columns dy.
-        square = weight.unflatten(1, (side, side))
-        across, down = (square.sum(axis) * displacement for axis in (1, 2))
-        return cost, torch.stack((across.sum(1), down.sum(1)), dim=1)
+        places = numbers(self.displacements, weight.device).view(2, -1)
+        with torch.autocast(weight.device.type, enabled=False):
+            mean = places @ weight.flatten(2)
+        return cost, mean.unflatten(2, weight.shape[2:])
 
 
 def silence(layer: nn.Conv2d, bias: float = 0.0) -> None:
@@ -116,8 +117,10 @@ def _repeated(values: Tensor, count: int) -> Tensor:
 
 def _squash(flow: Tensor) -> Tensor:
     """Flow for a convolution to read, asinh(flow / 4): its size matters little beyond some pixels."""
+    if flow.device.type != "cpu":
+        return torch.asinh(flow * 0.25)
+    # Written out, for on CPUs asinh itself is not vectorised.
     size = (flow * 0.25).abs()
-    # asinh itself is not vectorised on CPUs.
     return torch.copysign(torch.log1p(size + size * size / (1.0 + torch.sqrt(size * size + 1.0))), flow)
 
 
@@ -136,13 +139,15 @@ def at_size(alignment: Alignment, size: torch.Size) -> Alignment:
     both = torch.cat((alignment.flow, alignment.log_scale), dim=1).contiguous()
     both = F.interpolate(both, size=(height, width), mode="bilinear", align_corners=False)
     flow, log_scale = both[:, :2], both[:, 2:]
-    scale = flow.new_tensor([width / alignment.flow.shape[-1], height / alignment.flow.shape[-2]])
+    before = alignment.flow.shape
+    scale = numbers((width / before[-1], height / before[-2]), flow.device)
     return Alignment(flow * scale.view(1, 2, 1, 1), log_scale)
 
 
 def inside_picture(flow: Tensor) -> Tensor:
     """`[N, 1, h, w]`: 1 where the flow stays within the picture."""
     height, width = flow.shape[-2:]
-    x = torch.arange(width, device=flow.device) + flow[:, 0]
-    y = (torch.arange(height, device=flow.device)).unsqueeze(1) + flow[:, 1]
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).unsqueeze(1).to(flow.dtype)
+    x = spaced(0, width - 1, width, flow.device) + flow[:, 0]
+    y = spaced(0, height - 1, height, flow.device).unsqueeze(1) + flow[:, 1]
+    within = (x == x.clamp(0, width - 1)) & (y == y.clamp(0, height - 1))
+    return within.unsqueeze(1).to(flow.dtype)

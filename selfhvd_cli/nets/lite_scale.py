@@ -25,6 +25,7 @@ from selfhvd_cli.nets.lite_alignment import (
     unknown,
 )
 from selfhvd_cli.nets.lite_layers import Encoder, ResidualBlock, convolved
+from selfhvd_cli.ops.constants import numbers
 from selfhvd_cli.ops.phases import for_convolution, from_channels, join, split, to_channels
 from selfhvd_cli.ops.warp import warp_phases
 
@@ -161,7 +162,7 @@ class LiteScale(nn.Module):
         ]
         if recorded is not None:
             # The frame as it was is one more source, certainly aligned: what the smaller scale spoilt can be undone.
-            certain = doubt.new_tensor((CERTAIN, 1.0)).view(1, 2, 1, 1).expand_as(doubt[: len(here)])
+            certain = numbers((CERTAIN, 1.0), doubt.device).view(1, 2, 1, 1).expand_as(doubt[: len(here)])
             advice.append(self._consult(recorded, certain, guide))
         mean = mixed(here, advice)
         x = convolved(self.enter, channels, to_channels(mean), *summary(advice))

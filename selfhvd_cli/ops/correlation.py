@@ -46,18 +46,20 @@ class _Correlation(torch.autograd.Function):
         ctx.dtypes = anchor.dtype, moved.dtype
         count, _, height, width = here.shape
         side = 2 * radius + 1
-        cost = here.new_zeros(count, side, side, height, width)
         shifted = there.unfold(2, height, 1).unfold(3, width, 1)
         if here.device.type == "cpu":
             # All displacements of one channel at a time: the sums stay in the cache, and no product is written down.
+            cost = here.new_zeros(count, side, side, height, width)
             for channel in range(here.shape[1]):
                 cost.addcmul_(here[:, channel, None, None], shifted[:, channel])
             return cost.flatten(1, 2)
         # An accelerator waits for commands, not for memory: as many channels at a time as may be written down.
-        together = max(1, PRODUCTS // cost.numel())
-        for some, moved_some in zip(here.split(together, 1), shifted.split(together, 1), strict=True):
-            cost += (some[:, :, None, None] * moved_some).sum(1)
-        return cost.flatten(1, 2)
+        together = max(1, PRODUCTS // (count * side * side * height * width))
+        sums = [
+            (some[:, :, None, None] * moved_some).sum(1)
+            for some, moved_some in zip(here.split(together, 1), shifted.split(together, 1), strict=True)
+        ]
+        return sum(sums[1:], sums[0]).flatten(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:

@@ -24,6 +24,9 @@ def laplacian(image: Tensor) -> Tensor:
 def binomial(image: Tensor) -> Tensor:
     """Low-pass of `[N, C, H, W]` with (1, 2, 1) / 4 in each direction, edges repeated."""
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    if image.device.type != "cpu":
+        # The same as the mean of two, twice: half as many commands.
+        return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2, stride=1)
     rows = padded[..., :-2, :] + padded[..., 2:, :]
     rows.add_(padded[..., 1:-1, :], alpha=2.0)
     result = rows[..., :-2] + rows[..., 2:]

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.constants import spaced
+
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     """Pixel coordinates `[1, 2, H, W]`, (x, y), on the device and in the dtype of `like`."""
-    x = torch.arange(width, device=like.device, dtype=like.dtype).expand(height, width)
-    y = torch.arange(height, device=like.device, dtype=like.dtype).unsqueeze(1).expand(height, width)
-    return torch.stack((x, y)).unsqueeze(0)
+    x, y = (spaced(0, side - 1, side, like.device).to(like.dtype) for side in (width, height))
+    return torch.stack((x.expand(height, width), y.unsqueeze(1).expand(height, width))).unsqueeze(0)
 
 
 def warp(
@@ -79,7 +80,7 @@ def _positions(flow: Tensor, size: Sequence[int], factor: int = 1, border: int =
     for way, (count, side) in enumerate(zip(flow.shape[2:], size, strict=True)):
         unit = 2.0 / max(side - 1, 1)
         edge = 1.0 + unit * (border * factor - (factor - 1) / 2)
-        here = torch.linspace(-edge, edge, count, device=flow.device).unflatten(0, ((-1, 1), (1, -1))[way])
+        here = spaced(-edge, edge, count, flow.device).unflatten(0, ((-1, 1), (1, -1))[way])
         ways.append(torch.add(here, flow[:, 1 - way], alpha=unit * factor))
     return torch.stack((ways[1], ways[0]), dim=1)
 
@@ -90,7 +91,7 @@ def _enlarged(coarse: Tensor, factor: int) -> Tensor:
     height, width = coarse.shape[2] - 2, coarse.shape[3] - 2
     # The first half of the phases lies between a value and the one before, the second between it and the one behind.
     outer = 0.5 - 0.5 / factor
-    away = torch.linspace(-outer, outer, factor, device=coarse.device).abs().view(2, -1, 1)
+    away = spaced(-outer, outer, factor, coarse.device).abs().view(2, -1, 1)
     sides = coarse.unfold(2, height, 2).permute(0, 1, 4, 2, 3).unsqueeze(4)
     rows = torch.lerp(coarse[:, :, 1:-1, None, None], sides, away).flatten(3, 4)
     sides = rows.unfold(4, width, 2).unsqueeze(5)

@@ -124,11 +124,12 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     Returns:
         `[3, H, W]` in [0, 1], at least as sharp as the input, and the verdict.
     """
-    if not math.isfinite(float(restored.sum())):
+    total, left, before = torch.stack((restored.sum(), _contrast(restored), _contrast(frame))).tolist()
+    if not math.isfinite(total):
         return frame, Verdict(0.0, 1.0, reason=NO_NUMBERS)
     if min(frame.shape[-2:]) < SMALLEST:
         return _whole_or_not(frame, restored, strength)
-    if _contrast(restored) < EMPTY * _contrast(frame):
+    if left < EMPTY * before:
         return frame, Verdict(0.0, 1.0, reason="the network's picture is black or blank")
     source = frame.unsqueeze(0)
     picture = restored.unsqueeze(0).clamp(0.0, 1.0)
@@ -182,9 +183,9 @@ def _whole_or_not(frame: Tensor, restored: Tensor, strength: float) -> tuple[Ten
     return frame, Verdict(0.0, 1.0, before, before, reason=SMOOTHER)
 
 
-def _contrast(picture: Tensor) -> float:
+def _contrast(picture: Tensor) -> Tensor:
     """Standard deviation of `[3, H, W]`, from every fourth pixel."""
-    return float(picture[:, ::COARSE, ::COARSE].clamp(0.0, 1.0).std())
+    return picture[:, ::COARSE, ::COARSE].clamp(0.0, 1.0).std()
 
 
 def _light(half: Tensor) -> Tensor:
@@ -205,12 +206,12 @@ def _verdict(
     weight = block_means(change.abs_(), BLOCK) + 1e-6
     weight = weight / weight.sum()
     mask = torch.zeros_like(weight) if mix.mask is None else mix.mask
-    applied = float((mask * weight).sum())
-    held = float((mask < 0.5 * strength).float().mean())
-    by_reason = {reason: strength * float((share * weight).sum()) for reason, share in evidence.items()}
-    worst = torch.stack(list(evidence.values())).amax(0)
-    passed = strength * (1.0 - float((worst * weight).sum()))
-    by_reason[SMOOTHER] = passed - applied
+    shares = torch.cat(list(evidence.values()), dim=1)
+    counted = torch.cat((shares, shares.amax(1, keepdim=True), mask), dim=1).mul_(weight).sum((0, 2, 3))
+    held = (mask < 0.5 * strength).float().mean().view(1)
+    *found, worst, applied, held_back = torch.cat((counted, held)).tolist()
+    by_reason = {reason: strength * share for reason, share in zip(evidence, found, strict=True)}
+    by_reason[SMOOTHER] = strength * (1.0 - worst) - applied
     reason = max(by_reason, key=lambda name: by_reason[name])
     said = reason if strength - applied > 0.1 * strength else ""
-    return Verdict(applied, held, before, mix.sharpness, shift, said)
+    return Verdict(applied, held_back, before, mix.sharpness, shift, said)

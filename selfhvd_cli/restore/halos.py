@@ -36,6 +36,9 @@ def highest(picture: Tensor) -> Tensor:
     """Largest value within about ten pixels, at every second one: `[1, 1, h/2, w/2]` of `[1, 1, h, w]`."""
     height, width = picture.shape[-2:]
     padded = F.pad(picture, (4, 4 + width % 2, 4, 4 + height % 2), mode="replicate")
+    if picture.device.type != "cpu":
+        return F.max_pool2d(padded, 10, stride=2)
+    # Pairs, then five of them, one direction after the other: on a CPU quicker by far.
     for axis in (-2, -1):
         pairs = torch.maximum(*(padded.unflatten(axis, (-1, 2)).select(axis, which) for which in (0, 1)))
         count = pairs.shape[axis] - 4

@@ -69,8 +69,8 @@ def measure(source: Tensor, picture: Tensor) -> Detail:
 
 def _variance(field: Tensor) -> float:
     """In 8-bit code values. A Laplacian's mean is next to nothing, so nothing cancels out here."""
-    square = float(torch.linalg.vector_norm(field).square()) / field.numel()
-    return (square - float(field.mean()) ** 2) * 255.0**2
+    square, mean = torch.stack((torch.linalg.vector_norm(field).square(), field.mean())).tolist()
+    return (square / field.numel() - mean**2) * 255.0**2
 
 
 class Mix(NamedTuple):
@@ -130,14 +130,14 @@ def _gain(mask: Tensor, detail: Detail) -> Tensor:
 def _needed_share(mask: Tensor, needed: Tensor, detail: Detail) -> float:
     """The smallest share of the blocks' needs with which the frame as a whole loses nothing, 0 to 1."""
     # All blocks' gain is a quadratic in the share.
-    gain = float(_gain(mask, detail).sum())
+    slopes = needed * (detail.grain_source + mask * detail.grain_change)
+    terms = (_gain(mask, detail), slopes, needed.square() * detail.grain, detail.source)
+    gain, slope, bend, energy = torch.cat(terms, dim=1).sum((0, 2, 3)).tolist()
     if gain >= 0.0:
         return 0.0
-    slope = 2.0 * float((needed * (detail.grain_source + mask * detail.grain_change)).sum())
-    bend = float((needed.square() * detail.grain).sum())
-    missing = MARGIN * float(detail.source.sum()) - gain
+    missing = MARGIN * energy - gain
     for step in range(1, 41):
-        if slope * step / 40 + bend * (step / 40) ** 2 >= missing:
+        if 2.0 * slope * step / 40 + bend * (step / 40) ** 2 >= missing:
             return step / 40
     return 1.0
 

@@ -39,13 +39,12 @@ def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
         noise), 1 where the result shows what the input denies; and the length of the blur that explains the input
         best over all, in pixels of that scale, drawn to 0 the less it explains.
     """
-    bank = kernels().to(source)
-    blurred = F.conv2d(F.pad(picture, (RADIUS,) * 4, mode="replicate"), bank)
+    blurred = F.conv2d(F.pad(picture, (RADIUS,) * 4, mode="replicate"), kernels(source.device))
     errors = blurred.sub_(source).square_()
     change = (picture - source).square()
-    overall, all_change = errors.mean((0, 2, 3)), float(change.mean())
-    best = int(overall.argmin())
-    explained = 1.0 - float(overall[best]) / max(all_change, 1e-12)
+    all_change, *overall = torch.cat((change.mean().view(1), errors.mean((0, 2, 3)))).tolist()
+    best = min(range(len(overall)), key=overall.__getitem__)
+    explained = 1.0 - overall[best] / max(all_change, 1e-12)
     length = lengths()[best] * min(max(explained / 0.5, 0.0), 1.0)
 
     error, change = _around(errors).amin(1, keepdim=True), _around(change)
@@ -64,7 +63,7 @@ def lengths() -> list[float]:
 
 
 @cache
-def kernels() -> Tensor:
+def kernels(device: torch.device) -> Tensor:
     """Straight motion blurs about the centre, then round ones, each of sum 1: `[N, 1, side, side]`."""
     made = []
     for length in LENGTHS:
@@ -72,7 +71,7 @@ def kernels() -> Tensor:
             angle = math.pi * index / DIRECTIONS
             made.append(_line(length, angle))
     made += [_round(sigma) for sigma in SPREADS]
-    return torch.stack(made).unsqueeze(1)
+    return torch.stack(made).unsqueeze(1).to(device)
 
 
 def _line(length: float, angle: float) -> Tensor:

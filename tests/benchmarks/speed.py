@@ -5,9 +5,11 @@ outside   the share of the whole command that is not the network's, with a profi
 memory    peak memory against length, resolution and window of a clip, and with 8 GB at 4K
 start     how soon `--help` answers, and how soon the first frame of a clip is done
 adapt     steps a second of adapt beside a plain arrangement of the same, and where the time of a step goes
+commands  what a frame asks of an accelerator: commands, and times it is waited for; counted, not timed
 cuda      the same of a GPU: idle share, frames a second, what bounds them; says so where there is none
 
-All but the first run the command itself, each time in a process of its own, on clips made from examples/handheld.mp4.
+All but the first and `commands` run the command itself, each time in a process of its own, on clips made from
+examples/handheld.mp4.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ PARTS = {
     "memory": "command_memory",
     "start": "command_start",
     "adapt": "adapt_steps",
+    "commands": "device_commands",
     "cuda": "command_cuda",
 }
 """Part → its module beside this one, imported when asked for: no measured process shall descend from a large one."""

@@ -1,0 +1,26 @@
+"""Constants: rows of numbers that a device is sent once; to send them takes it longer than to compute with them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+KEPT = 1024
+"""Rows remembered: the sizes of a pyramid in every shape of tile are a few dozen."""
+
+
+@lru_cache(KEPT)
+def numbers(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """These numbers, `[N]`, float32; whoever gets them shares them, and must not change them."""
+    # Made in inference mode they could not serve a training later.
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+@lru_cache(KEPT)
+def spaced(first: float, last: float, count: int, device: torch.device) -> Tensor:
+    """`count` numbers from `first` to `last` at equal distances, `[N]`, float32; shared as those of `numbers`."""
+    with torch.inference_mode(False):
+        return torch.linspace(first, last, count, device=device)
