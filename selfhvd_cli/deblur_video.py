@@ -267,7 +267,7 @@ def _report(
         held_back=tally.held_back,
         sharpness_before=tally.before,
         sharpness_after=tally.after,
-        reasons=dict(tally.reasons),
+        reasons=dict(tally.reasons.most_common()),
         model=loaded.model if loaded else None,
         weights=loaded.weights if loaded else None,
         weights_sha256=loaded.sha256 if loaded else None,

@@ -25,6 +25,7 @@ from selfhvd_cli.deblurring.job import DeblurJob, default_target
 from selfhvd_cli.deblurring.report import Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.errors import InputFault, UsageFault, WeightsFault
+from selfhvd_cli.restore.guard import ELSEWHERE, NO_NUMBERS
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.pixels import to_rgb
 
@@ -85,6 +86,21 @@ def test_frames_that_the_guard_left_alone_reach_the_writer_as_decoded(
     report = deblur(clip, weights=weights, device="cpu", precision="fp32")
     assert report.frames == 8
     assert report.frames_changed == 0
+    assert sum(report.reasons.values()) == 8
+
+
+def test_frames_held_back_alike_are_counted_together_and_the_most_frequent_reason_is_named_first(
+    clip: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(network: Sharpen, frames: torch.Tensor) -> torch.Tensor:
+        """The first frame of a window no numbers, every other moved, farther and farther."""
+        rolled = [torch.roll(frames[:, index], 1 + index % 4, -1) for index in range(frames.shape[1])]
+        return torch.stack([torch.full_like(rolled[0], float("nan")), *rolled[1:]], dim=1)
+
+    monkeypatch.setattr(Sharpen, "forward", moved)
+    report = deblur(clip, weights=weights, device="cpu", precision="fp32")
+    assert list(report.reasons) == [ELSEWHERE, NO_NUMBERS]
+    assert report.reasons[ELSEWHERE] > report.reasons[NO_NUMBERS]
     assert sum(report.reasons.values()) == 8
 
 

@@ -46,7 +46,7 @@ class DeblurReport:
     """The same of the restored frames, before encoding."""
 
     reasons: Mapping[str, int]
-    """Why frames were held back, in words, and how many."""
+    """Why frames were held back, in words, and how many; the most frequent first."""
 
     model: str | None
     """The network; None where none ran."""

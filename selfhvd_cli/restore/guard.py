@@ -72,6 +72,7 @@ OTHER_COLOUR = (0.08, 0.16)
 SMALLEST = 16
 """Shorter side in pixels below which a frame is too small to be judged."""
 
+ELSEWHERE = "the network moved the whole picture"
 NO_NUMBERS = "the network gave no numbers (NaN or infinity)"
 SMOOTHER = "it would have been smoother than the input"
 
@@ -143,7 +144,7 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     shift = float(whole.norm()) * COARSE
     excess = shift - STILL[0] - STILL[1] * blur
     if excess > MOVED:
-        return frame, Verdict(0.0, 1.0, shift=shift, reason=f"the network moved the picture by {shift:.1f} px")
+        return frame, Verdict(0.0, 1.0, shift=shift, reason=ELSEWHERE)
     if excess > 0.0:
         picture = shifted(picture, whole * (-excess * COARSE / shift))
         picture_gray = gray(picture)

@@ -9,6 +9,7 @@ import torch
 
 from selfhvd_cli.nets import lite
 from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.ops.constants import numbers, spaced
 from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import choose_sources
@@ -135,6 +136,16 @@ def test_every_parameter_learns(network: Lite) -> None:
     parameters = [(n, p) for n, p in training.named_parameters() if n != "trust.bias"]  # cancels in the softmax
     still = [n for n, p in parameters if p.grad is None or not p.grad.abs().sum() > 0]
     assert not still
+
+
+def test_what_is_remembered_of_a_look_at_the_result_serves_the_training_that_follows(network: Lite) -> None:
+    for remembered in (numbers, spaced):
+        remembered.cache_clear()
+    target, sources = torch.rand(1, 3, 64, 64), torch.rand(1, 2, 3, 64, 64)
+    with torch.inference_mode():
+        network.restore(target, sources)
+    network.restore(target, sources).frames.mean().backward()
+    network.zero_grad()
 
 
 def test_correlation_finds_a_shift() -> None:
