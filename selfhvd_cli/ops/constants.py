@@ -16,11 +16,18 @@ def numbers(values: tuple[float, ...], device: torch.device) -> Tensor:
     """These numbers, `[N]`, float32; whoever gets them shares them, and must not change them."""
     # Made in inference mode they could not serve a training later.
     with torch.inference_mode(False):
-        return torch.tensor(values, dtype=torch.float32, device=device)
+        return _arrived(torch.tensor(values, dtype=torch.float32, device=device))
 
 
 @lru_cache(KEPT)
 def spaced(first: float, last: float, count: int, device: torch.device) -> Tensor:
     """`count` numbers from `first` to `last` at equal distances, `[N]`, float32; shared as those of `numbers`."""
     with torch.inference_mode(False):
-        return torch.linspace(first, last, count, device=device)
+        return _arrived(torch.linspace(first, last, count, device=device))
+
+
+def _arrived(row: Tensor) -> Tensor:
+    """The row once it is there: another stream of CUDA than the one that made it may be the next to read it."""
+    if row.is_cuda:
+        torch.cuda.current_stream(row.device).synchronize()
+    return row
