@@ -108,7 +108,8 @@ class FolderWriter:
         picture = frame.picture
         unchanged = restored is None and (picture.format.is_rgb or picture.format.name.startswith("gray"))
         if not unchanged:
-            picture = _picture(_finite(frame, restored), deep=self.like.bit_depth > 8)
+            deep = self.like.bit_depth > 8
+            picture = _picture(_changed(frame, restored, deep), deep)
         return _encoded(picture, suffix)
 
     def _finish(self) -> None:
@@ -146,12 +147,13 @@ def _aside(target: Path) -> Path:
     return target.with_name(target.name + ".selfhvd-old")
 
 
-def _finite(frame: SourceFrame, restored: Tensor | None) -> Tensor:
-    """The restoration, and the frame as it was where there is none."""
+def _changed(frame: SourceFrame, restored: Tensor | None, deep: bool) -> Tensor:
+    """The frame as RGB with what the restoration changed; as it was where that is no number."""
     if restored is None:
         return frame.rgb()
-    restored = restored.detach().to("cpu", torch.float32)
-    return torch.where(torch.isfinite(restored), restored, frame.rgb())
+    change = torch.nan_to_num(restored.detach().to("cpu", torch.float32) - frame.rgb(), 0.0, 0.0, 0.0)
+    # 8 bits are coarser than any view of the frame.
+    return change.add_(frame.exact_rgb() if deep else frame.rgb())
 
 
 def _picture(rgb: Tensor, deep: bool) -> av.VideoFrame:

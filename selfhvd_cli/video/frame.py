@@ -38,12 +38,17 @@ class SourceFrame:
     def rgb(self) -> Tensor:
         """`[3, H, W]` float32 RGB in [0, 1], transfer curve and orientation as stored. Not to be written to."""
         if self._rgb is None:
-            planar = to_format(self.picture, planar_format(self.picture.format.name), self.signal)
-            self._rgb = to_rgb(planar, self.signal)
+            self._rgb = self.exact_rgb()
         return self._rgb
 
+    def exact_rgb(self) -> Tensor:
+        """The same computed anew, whatever was remembered."""
+        planar = to_format(self.picture, planar_format(self.picture.format.name), self.signal)
+        return to_rgb(planar, self.signal)
+
     def remember(self, rgb: Tensor) -> None:
-        """Give the RGB view back to the frame, which then need not compute it again."""
+        """Give the RGB view back to the frame, which then need not compute it again; a buffer may have made it
+        coarser, and a change is the difference to just this view."""
         self._rgb = rgb
 
     def forget(self) -> None:

@@ -51,6 +51,21 @@ def test_pictures_come_back_code_by_code(tmp_path: Path, suffix: str, deep: bool
         assert (found[..., ::-1] == codes).all()
 
 
+def test_what_a_restoration_left_alone_keeps_its_16_bits(tmp_path: Path) -> None:
+    made = pictures(tmp_path / "in", deep=True)
+    with open_reader(tmp_path / "in") as reader, open_writer(tmp_path / "out", reader.info) as writer:
+        for frame in reader:
+            buffered = (frame.rgb() * 16384).round() / 16384
+            restored = buffered.clone()
+            restored[:, :, :20] *= 0.5
+            frame.remember(buffered)
+            writer.write(frame, restored)
+    for path, codes in zip(frame_paths(tmp_path / "out"), made, strict=True):
+        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
+        assert (found[:, 20:] == codes[:, 20:]).all()
+        assert np.abs(found[:, :20] - codes[:, :20] / 2).max() < 4
+
+
 def test_jpegs_stay_jpegs_and_look_alike(tmp_path: Path) -> None:
     made = pictures(tmp_path / "in", ".jpg")
     copy(tmp_path / "in", tmp_path / "out")
