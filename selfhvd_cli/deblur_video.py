@@ -107,7 +107,7 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
     """
     started = time.monotonic()
     check_paths(job.source, job.target, job.overwrite)
-    compute = choose_compute(job.devices[0] if job.devices else job.device, job.precision)
+    compute = choose_compute(job.first_device, job.precision)
     weights_reference(job.model, job.weights)  # a wrong name ends the run here
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader, ExitStack() as stack:
@@ -126,7 +126,8 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
                 resume = None
             said = resume.take_messages() if resume is not None else ()
             so_far = resume.so_far if resume is not None else None
-            yield Progress("prepare", 0, total, messages=(str(setup), *said), kept=so_far)
+            moved = (f"running on {setup.compute}",) if setup.compute.device != compute.device else ()
+            yield Progress("prepare", 0, total, messages=(*moved, str(setup), *said), kept=so_far)
             stages = yield from _stream(reader, writer, setup, total, tally, resume)
             yield Progress("finish", tally.frames, tally.frames, kept=resume.so_far if resume else None)
         tally.events += _losses(tally, total, missing, reader.damaged)

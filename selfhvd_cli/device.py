@@ -9,6 +9,7 @@ from functools import cache
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
 
@@ -42,7 +43,7 @@ class Compute:
 def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compute:
     """Resolve `--device` and `--precision`.
 
-    `auto` takes CUDA, if it works, then MPS, then the CPU; its precision is fp16 on CUDA and MPS, bf16 on a CPU with
+    `auto` takes CUDA, then MPS, if they work, else the CPU; its precision is fp16 on CUDA and MPS, bf16 on a CPU with
     native bfloat16 instructions, fp32 elsewhere.
 
     Raises:
@@ -71,7 +72,10 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
                 return cuda, torch.cuda.get_device_name(cuda)
             why = f"the GPU does not work: {refusal}"
         if torch.backends.mps.is_available():
-            return torch.device("mps"), "Apple GPU"
+            refusal = _refusal(torch.device("mps"))
+            if refusal is None:
+                return torch.device("mps"), "Apple GPU"
+            why = f"the GPU does not work: {refusal}"
         return torch.device("cpu"), f"{why}, {torch.get_num_threads()} threads"
     try:
         chosen = torch.device(name)
@@ -87,21 +91,38 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
         if (refusal := _refusal(chosen)) is not None:
             raise EnvironmentFault(f"--device {name}: it does not work ({refusal}); use --device cpu.")
         return chosen, torch.cuda.get_device_name(chosen)
-    if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
+    if chosen.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
+        if (refusal := _refusal(chosen)) is not None:
+            raise EnvironmentFault(f"--device {name}: it does not work ({refusal}); use --device cpu.")
     if chosen.type not in ("cpu", "mps"):
         raise UsageFault(f"--device {name}: not supported; use auto, cuda, cuda:N, mps or cpu.")
     return chosen, "as asked"
 
 
-def _refusal(cuda: torch.device) -> str | None:
+def _refusal(gpu: torch.device) -> str | None:
     """Why a GPU that is there cannot compute; None if it can. This torch may have no code for it, or another program
     may hold all of it."""
     try:
-        works = float((torch.ones(2, device=cuda) * 3).sum()) == 6.0
+        works = float((torch.ones(2, device=gpu) * 3).sum()) == 6.0
     except RuntimeError as fault:
         return str(fault).strip().splitlines()[0]
+    if works and gpu.type == "mps" and not _knows_all(gpu):
+        return f"torch {torch.__version__} lacks operations for Apple GPUs that 2.13 has"
     return None if works else "it adds wrongly"
+
+
+def _knows_all(gpu: torch.device) -> bool:
+    """Whether torch has the operations for a GPU that came to Apple's last."""
+    try:
+        picture = torch.ones(1, 1, 2, 2, device=gpu, requires_grad=True)
+        moved = torch.zeros(1, 1, 1, 2, device=gpu)
+        F.grid_sample(picture, moved, padding_mode="border", align_corners=True).sum().backward()
+        torch.sinc(moved).flatten().kthvalue(1)
+    except RuntimeError:  # NotImplementedError is one
+        return False
+    return True
 
 
 def _no_cuda_message(name: str) -> str:

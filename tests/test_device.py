@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from click.testing import CliRunner
 from tiny_clips import Sharpen, make_clip, use_sharpen
 
@@ -40,6 +41,37 @@ def test_a_gpu_that_does_not_work_is_left_for_the_cpu() -> None:
 def test_a_gpu_that_was_asked_for_and_does_not_work_ends_the_run() -> None:
     with pytest.raises(EnvironmentFault, match=r"cuda:0: it does not work \(CUDA error: no kernel image.*cpu"):
         choose_compute("cuda:0")
+
+
+@pytest.fixture
+def apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Apple GPU, whose tensors lie on the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for name in ("ones", "zeros"):
+        made = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda *size, device, made=made, **options: made(*size, **options))
+
+
+@pytest.mark.usefixtures("apple_gpu")
+def test_an_apple_gpu_that_works_is_taken() -> None:
+    assert choose_compute("auto").device == choose_compute("mps").device == torch.device("mps")
+
+
+@pytest.mark.usefixtures("apple_gpu")
+@pytest.mark.parametrize(("owner", "operation"), [(F, "grid_sample"), (torch.Tensor, "kthvalue"), (torch, "sinc")])
+def test_an_apple_gpu_for_which_torch_lacks_operations_is_left_for_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, owner: object, operation: str
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise NotImplementedError(f"The operator 'aten::{operation}' is not implemented for the MPS device.")
+
+    monkeypatch.setattr(owner, operation, refuse)
+    left = choose_compute("auto")
+    assert left.device == torch.device("cpu")
+    assert f"torch {torch.__version__} lacks operations" in left.reason
+    with pytest.raises(EnvironmentFault, match=r"mps: it does not work .*--device cpu"):
+        choose_compute("mps")
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu:0", "meta"])

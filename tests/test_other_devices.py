@@ -23,6 +23,7 @@ from selfhvd_cli.adapt_network import adapt
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
 from selfhvd_cli.flow.estimators import ESTIMATORS
+from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import fresh_restorer, load_restorer
@@ -107,6 +108,25 @@ def test_the_guard(device: torch.device) -> None:
         there, also = guard(frame.to(device), picture.to(device))
         assert close(here, there.cpu(), 2e-3)
         assert said.reason == also.reason
+
+
+def test_a_device_that_computes_wrongly_is_left_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = Lite.forward
+
+    def erring(network: Lite, frames: Tensor, keep: slice | None = None) -> Tensor:
+        restored = forward(network, frames, keep)
+        return restored.flip(-1) if isinstance(restored, Distant) else restored
+
+    monkeypatch.setattr(Lite, "forward", erring)
+    monkeypatch.setenv("SELFHVD_CACHE_DIR", str(tmp_path / "cache"))
+    clip = make_clip(tmp_path / "clip.mp4", width=128, height=96, sound=False)
+    monkeypatch.setattr(selfhvd_cli.deblur_video, "choose_compute", lambda *_: THERE)
+    said: list[str] = []
+    with imaginary_device():
+        done = deblur(clip, on_progress=lambda report: said.extend(report.messages))
+    assert done.device is not None
+    assert done.device.startswith("cpu")
+    assert [line for line in said if line.startswith("running on cpu") and "computes wrongly" in line]
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

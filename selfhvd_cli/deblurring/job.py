@@ -79,6 +79,11 @@ class DeblurJob:
     resume: bool = True
     """Keep finished segments of a long clip, and go on from those of an interrupted run."""
 
+    @property
+    def first_device(self) -> str:
+        """The device as asked for, of several the first."""
+        return self.devices[0] if self.devices else self.device
+
 
 def default_target(source: Path) -> Path:
     """`clip.mp4` → `clip_deblurred.mp4` beside it, `frames/` → `frames_deblurred`.

@@ -94,7 +94,7 @@ def set_up(
     reference = weights_reference(job.model, job.weights)
     loaded = load_restorer(job.model, reference, weights, compute.device)
     if job.precision == "auto":
-        compute = settle_precision(loaded, compute)
+        compute = settle_precision(loaded, compute, job.first_device)
     plan = earlier
     if plan is None or not fits(loaded.architecture, plan, info.height, info.width, compute):
         plan = _plan(job, info, compute, loaded)
@@ -107,7 +107,7 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     Raises:
         SelfHVDError: a child of it, where the job itself would end with one before its work.
     """
-    compute = choose_compute(job.devices[0] if job.devices else job.device, job.precision)
+    compute = choose_compute(job.first_device, job.precision)
     reference = weights_reference(job.model, job.weights)
     span = span_of(job.source, job.start, job.duration)
     with open_reader(job.source, span.start, span.duration) as reader:
@@ -122,7 +122,7 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     if path is not None and path.suffix == ".safetensors":
         loaded = load_restorer(job.model, reference, path, compute.device)
         if job.precision == "auto":
-            compute = settle_precision(loaded, compute)
+            compute = settle_precision(loaded, compute, job.first_device)
     else:
         loaded = fresh_restorer(job.model, compute.device)
     plan = _plan(job, info, compute, loaded)

@@ -1,4 +1,8 @@
-"""Precision: whether a network's picture survives half precision on this machine, tried once and remembered."""
+"""Precision: whether a network's picture survives half precision, and a GPU, on this machine; tried once, remembered.
+
+What a CPU computes in float32 is taken for the truth. Drivers and young backends have computed nonsense without a
+word; a GPU that does is found before it spoils a clip.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,12 @@ from pathlib import Path
 
 import platformdirs
 import torch
+from torch import Tensor
 
-from selfhvd_cli.device import Compute
+from selfhvd_cli.device import Compute, choose_compute
+from selfhvd_cli.errors import EnvironmentFault
+from selfhvd_cli.ops.stencil import smooth
+from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import Loaded
 from selfhvd_cli.restore.moving_picture import moving_picture
 
@@ -29,48 +37,86 @@ PROBE_FRAMES = 3
 
 @dataclass(frozen=True)
 class SelfTest:
-    """How far a network's picture in half precision is from that in float32."""
+    """How far a network's picture, and what the guard makes of one, are from those of a CPU in float32."""
 
     psnr: float
-    """In dB; not finite where the output is not, or where both are equal."""
+    """In dB, the lesser; not finite where the output is not, or where both are equal."""
 
     passed: bool
     """Whether that is near enough."""
 
 
-def settle_precision(loaded: Loaded, compute: Compute) -> Compute:
-    """`compute`, or the same in float32 where the network's own picture suffers from half precision.
+def settle_precision(loaded: Loaded, compute: Compute, asked: str = "auto") -> Compute:
+    """`compute`, or the same in float32 where the network's own picture suffers from half precision, or a CPU where a
+    GPU computes something else altogether.
 
     The result is remembered in the user's cache by machine, torch, network and weights, where that can be written.
 
     Args:
-        compute: as chosen for the machine, not as the user asked.
+        loaded: on `compute.device`; moved where the answer is another device.
+        compute: as chosen for the machine, its precision not as the user asked.
+        asked: the device that the user named, or `auto`.
+
+    Raises:
+        EnvironmentFault: a GPU that was asked for computes wrongly.
     """
-    if compute.dtype == torch.float32:
-        return compute
+    exact = replace(compute, dtype=torch.float32)
     if compute.dtype not in loaded.architecture.precisions:
-        return replace(compute, dtype=torch.float32)
-    remembered = _folder() / f"{_key(loaded, compute)}.json"
-    test = _read(remembered)
-    if test is None:
-        test = try_precision(loaded, compute)
-        _write(remembered, test)
-    return compute if test.passed else replace(compute, dtype=torch.float32)
+        compute = exact
+    on_cpu = compute.device.type == "cpu"
+    if (compute == exact and on_cpu) or _remembered(loaded, compute).passed:
+        return compute
+    if on_cpu:
+        return exact
+    test = _remembered(loaded, exact)
+    if test.passed:
+        return exact
+    wrong = f"it computes wrongly, {test.psnr:.0f} dB from what a CPU computes"
+    if asked != "auto":
+        raise EnvironmentFault(f"--device {asked}: {wrong}; update torch or the driver, or use --device cpu.")
+    cpu = replace(choose_compute("cpu"), reason=f"the GPU does not work: {wrong}")
+    loaded.restorer.to(cpu.device)
+    return settle_precision(loaded, cpu)
 
 
 def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
-    """Run the network on a small soft moving picture in float32 and in `compute.dtype`, and compare."""
+    """Run the network on a small soft moving picture as `compute` says and on a CPU in float32, and compare; where
+    `compute` is no CPU, do the same with the guard."""
     side = max(PROBE_SIDE, loaded.architecture.convention.min_size)
-    frames = moving_picture(PROBE_FRAMES, side, side).unsqueeze(0).to(compute.device)
-    with torch.inference_mode():
-        expected = loaded.restorer(frames)
-        with compute.autocast():
-            got = loaded.restorer(frames)
+    frames = moving_picture(PROBE_FRAMES, side, side).unsqueeze(0)
+    restorer, device = loaded.restorer, compute.device
+    # Moved outside of inference mode, which would leave its mark on the parameters.
+    restorer.to("cpu")
+    try:
+        with torch.inference_mode():
+            expected = restorer(frames)
+    finally:
+        restorer.to(device)
+    with torch.inference_mode(), compute.autocast():
+        pairs = [(restorer(frames.to(device)).cpu(), expected)]
+    if device.type != "cpu":
+        frame = frames[0, 0]
+        crisp = (2.0 * frame - smooth(frame.unsqueeze(0))[0]).clamp_(0.0, 1.0)
+        pairs.append((guard(frame.to(device), crisp.to(device))[0].cpu(), guard(frame, crisp)[0]))
+    psnr = min(_psnr(*pair) for pair in pairs)
+    return SelfTest(psnr, psnr >= LEAST_PSNR)
+
+
+def _psnr(got: Tensor, expected: Tensor) -> float:
     error = (got.float() - expected.float()).square().mean().item()
     if not math.isfinite(error):
-        return SelfTest(-math.inf, False)
-    psnr = math.inf if error == 0 else -10.0 * math.log10(error)
-    return SelfTest(psnr, psnr >= LEAST_PSNR)
+        return -math.inf
+    return math.inf if error == 0 else -10.0 * math.log10(error)
+
+
+def _remembered(loaded: Loaded, compute: Compute) -> SelfTest:
+    """The test of an earlier run, else a new one."""
+    place = _folder() / f"{_key(loaded, compute)}.json"
+    test = _read(place)
+    if test is None:
+        test = try_precision(loaded, compute)
+        _write(place, test)
+    return test
 
 
 def _folder() -> Path:
@@ -81,7 +127,7 @@ def _folder() -> Path:
 
 def _key(loaded: Loaded, compute: Compute) -> str:
     machine = torch.cuda.get_device_name(compute.device) if compute.device.type == "cuda" else _processor()
-    facts = (machine, torch.__version__, loaded.model, loaded.sha256, str(compute.dtype))
+    facts = (compute.device.type, machine, torch.__version__, loaded.model, loaded.sha256, str(compute.dtype))
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from imaginary_device import imaginary_device
 from torch import Tensor, nn
 
 from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import EnvironmentFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES, Architecture
 from selfhvd_cli.restore.arrange import arrange
+from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import Loaded
 from selfhvd_cli.restore.precision import settle_precision, try_precision
 from selfhvd_cli.restore.restorer import Convention
@@ -97,6 +101,48 @@ def test_float32_needs_no_trial() -> None:
     exact = replace(HALF, dtype=torch.float32)
     assert settle_precision(loaded(network), exact) == exact
     assert network.calls == 0
+
+
+class Erring(Chain):
+    """Another picture on every device but a CPU."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return super().forward(frames) + (0.0 if frames.device.type == "cpu" else 0.1)
+
+
+@pytest.fixture
+def gpu() -> Iterator[Compute]:
+    with imaginary_device() as device:
+        yield Compute(device, torch.float32, "imagined")
+
+
+def test_a_gpu_that_computes_what_a_cpu_does_is_trusted_and_tried_once(gpu: Compute) -> None:
+    network = Chain().to(gpu.device)
+    for _ in range(2):
+        assert settle_precision(loaded(network), gpu) == gpu
+    assert network.calls == 2
+    assert network.conv.weight.device == gpu.device
+
+
+def test_a_gpu_that_computes_something_else_is_left_for_the_cpu(gpu: Compute) -> None:
+    network = Erring().to(gpu.device)
+    left = settle_precision(loaded(network), gpu)
+    assert left.device == network.conv.weight.device == torch.device("cpu")
+    assert "computes wrongly, 20 dB" in left.reason
+
+
+def test_a_gpu_on_which_the_guard_errs_is_left_for_the_cpu(gpu: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
+    def erring(frame: Tensor, restored: Tensor) -> tuple[Tensor, object]:
+        result, verdict = guard(frame, restored)
+        return (result if result.device.type == "cpu" else result.flip(-1)), verdict
+
+    monkeypatch.setattr("selfhvd_cli.restore.precision.guard", erring)
+    assert settle_precision(loaded(Chain().to(gpu.device)), gpu).device == torch.device("cpu")
+
+
+def test_a_gpu_that_was_asked_for_and_computes_something_else_ends_the_run(gpu: Compute) -> None:
+    with pytest.raises(EnvironmentFault, match=r"--device cuda:1: it computes wrongly.*--device cpu"):
+        settle_precision(loaded(Erring().to(gpu.device)), gpu, asked="cuda:1")
 
 
 @pytest.mark.parametrize("model", ["ifirnn", "rvrt"])
