@@ -21,6 +21,9 @@ from selfhvd_cli.training.supervised import endpoint_error
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 VALIDATION_SEED = 2**31 - 1
 
+KEEP_EVERY = 300.0
+"""Seconds of work that an interruption costs at most."""
+
 
 @dataclass(frozen=True)
 class PretrainReport:
@@ -75,7 +78,7 @@ def pretrain(
         workers: rendering processes; by default one less than the processors, at least one.
         minutes: stop, resumable, after this long.
         every: steps between reports.
-        validate_every: steps between validations and checkpoints.
+        validate_every: steps between validations, each with weights to look at; checkpoints come in between, too.
         start: parameters to begin with instead of random ones.
 
     Raises:
@@ -97,7 +100,7 @@ def pretrain(
         reuse=config.reuse,
     ) as pool:
         marks: list[tuple[float, float, float]] = []
-        stamp = time.monotonic()
+        stamp = kept = time.monotonic()
         for batch in pool:
             if state.step >= config.steps:
                 break
@@ -108,6 +111,10 @@ def pretrain(
             if state.step % validate_every == 0 or ended:
                 validation = validate(state.averaged(), unseen, config, compute)
                 state.save(weights, validation)
+                kept = time.monotonic()
+            elif time.monotonic() - kept > KEEP_EVERY:
+                state.keep()
+                kept = time.monotonic()
             if state.step % every == 0 or ended:
                 seconds = (time.monotonic() - stamp) / len(marks)
                 picture, flow, gain = (sum(column) / len(marks) for column in zip(*marks, strict=True))

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from selfhvd_cli import pretrain_network
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
@@ -50,6 +51,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Pa
     with safe_open(tmp_path / "whole.safetensors", "pt") as file:
         assert file.metadata()["architecture"] == "lite"
         assert file.metadata()["step"] == "3"
+
+
+def test_what_was_learned_long_before_a_validation_is_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain_network, "KEEP_EVERY", 0.0)
+    settings = {"precision": "fp32", "device": "cpu", "workers": 1, "every": 1}
+    broken_off = pretrain(photos, tmp_path / "w.safetensors", CONFIG, **settings)  # type: ignore[arg-type]
+    assert [next(broken_off).step for _ in range(2)] == [1, 2]
+    broken_off.close()  # type: ignore[attr-defined]
+    assert [report.step for report in run(photos, tmp_path / "w.safetensors")] == [3]
 
 
 def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -145,10 +145,12 @@ def _hand_noise(hand: HandShake, rng: np.random.Generator, count: int) -> Array:
 
 
 def _smooth_noise(rng: np.random.Generator, count: int, correlation: float) -> Array:
-    """Unit Gaussian noise with the given correlation time in seconds."""
+    """Gaussian noise of mean 0 and standard deviation 1, with the given correlation time in seconds."""
     frequency = np.fft.rfftfreq(count, 1.0 / RATE)
     spectrum = np.exp(-0.5 * (2 * np.pi * frequency * correlation) ** 2)
     noise = np.fft.irfft(
         spectrum * (rng.standard_normal(len(frequency)) + 1j * rng.standard_normal(len(frequency))), count
     )
+    # Slow noise varies little within a short stretch: its mean would grow beyond all bounds with what is left.
+    noise -= noise.mean()
     return noise / max(float(noise.std()), 1e-12)

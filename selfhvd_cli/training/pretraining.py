@@ -179,6 +179,11 @@ class Pretraining:
 
     def save(self, weights: Path, validation: dict[str, float]) -> None:
         """Write the checkpoint, and the averaged weights beside it."""
+        self.keep()
+        save_weights(weights, self.average.values, self.config, self.step, validation)
+
+    def keep(self) -> None:
+        """Write the checkpoint."""
         save_checkpoint(
             self.checkpoint,
             {
@@ -189,7 +194,6 @@ class Pretraining:
                 "step": self.step,
             },
         )
-        save_weights(weights, self.average.values, self.config, self.step, validation)
 
 
 def cascade(network: Lite, target: Tensor, sources: Tensor, halvings: int) -> list[Restoration]:
