@@ -102,6 +102,10 @@ class Diagnosis:
     devices: tuple[str, ...]
     """Where networks can run, the one `--device auto` takes first."""
 
+    arithmetic: tuple[str, ...]
+    """How near what `lite` and the guard compute comes to a CPU in float32: `--device auto` in its own precision, and
+    in float32."""
+
     memory: str
     """Main memory that is free."""
 
@@ -126,6 +130,7 @@ def diagnose() -> Diagnosis:
         system=f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores",
         packages={name: _version(name) or "missing" for name in PACKAGES},
         devices=_devices(),
+        arithmetic=_arithmetic(),
         memory=_memory(),
         encoders=_encoders(),
         folders=_folders(),
@@ -202,6 +207,13 @@ def _devices() -> tuple[str, ...]:
     bfloat16 = "with" if cpu_has_bfloat16() else "without"
     found.append(f"cpu {torch.get_num_threads()} threads, {bfloat16} native bfloat16")
     return tuple(found)
+
+
+def _arithmetic() -> tuple[str, ...]:
+    from selfhvd_cli.device import choose_compute
+    from selfhvd_cli.restore.precision import beside_a_cpu
+
+    return tuple(beside_a_cpu(choose_compute()))
 
 
 def _memory() -> str:

@@ -6,11 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
+from imaginary_device import imaginary_device
+from torch import Tensor
 
 from selfhvd_cli import __version__
 from selfhvd_cli.cli import selfhvd
-from selfhvd_cli.diagnose_machine import PACKAGES, pair_conflict, rival_conflict
+from selfhvd_cli.device import Compute
+from selfhvd_cli.diagnose_machine import PACKAGES, diagnose, pair_conflict, rival_conflict
+from selfhvd_cli.restore.guard import guard
+from selfhvd_cli.restore.precision import LEAST_PSNR
 
 
 def test_the_report_names_what_bug_reports_need_and_no_secrets(
@@ -27,6 +33,20 @@ def test_the_report_names_what_bug_reports_need_and_no_secrets(
     assert "verysecret" not in result.output
     assert str(Path.home()) + "/" not in result.stdout.replace(str(tmp_path), "")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_gpu_that_computes_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def erring(frame: Tensor, restored: Tensor) -> tuple[Tensor, object]:
+        result, verdict = guard(frame, restored)
+        return result + (0.0 if result.device.type == "cpu" else 0.1), verdict
+
+    with imaginary_device() as device:
+        monkeypatch.setattr("selfhvd_cli.device.choose_compute", lambda: Compute(device, torch.float32, "imagined"))
+        (right,) = diagnose().arithmetic
+        monkeypatch.setattr("selfhvd_cli.restore.precision.guard", erring)
+        (wrong,) = diagnose().arithmetic
+    assert float(right.split()[-5]) > LEAST_PSNR
+    assert wrong.endswith(f" 20 dB ({LEAST_PSNR:.0f} are enough)")
 
 
 def test_as_json() -> None:

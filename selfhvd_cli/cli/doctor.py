@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @verbose_option
 @pass_console
 def doctor(console: Console) -> None:
-    """Report versions, devices, encoders that really open, cache folders and conflicts.
+    """Report versions, devices and whether they compute right, encoders that really open, folders and conflicts.
 
     Nothing is changed or downloaded. Ends with 3 if something conflicts.
     """
@@ -48,6 +48,7 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
         f"system {diagnosis.system}",
         f"memory {diagnosis.memory}",
         *_part("devices", diagnosis.devices),
+        *_part("arithmetic beside a CPU in float32", diagnosis.arithmetic),
         *_part("packages", (f"{name} {version}" for name, version in diagnosis.packages.items())),
         *_part("encoders", (f"{each.name}: {each.reason or 'works'}" for each in diagnosis.encoders)),
         *_part("folders", (f"{each.purpose}: {each.path} ({each.state})" for each in diagnosis.folders)),

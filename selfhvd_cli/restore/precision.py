@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +21,12 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.device import Compute, choose_compute
-from selfhvd_cli.errors import EnvironmentFault
+from selfhvd_cli.errors import EnvironmentFault, SelfHVDError
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.guard import guard
-from selfhvd_cli.restore.load import Loaded
+from selfhvd_cli.restore.load import Loaded, load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
+from selfhvd_cli.weights.store import resolve
 
 LEAST_PSNR = 50.0
 """In dB between the outputs in half precision and in float32: a deviation of 0.8 of 255 code values."""
@@ -100,6 +102,21 @@ def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
         pairs.append((guard(frame.to(device), crisp.to(device))[0].cpu(), guard(frame, crisp)[0]))
     psnr = min(_psnr(*pair) for pair in pairs)
     return SelfTest(psnr, psnr >= LEAST_PSNR)
+
+
+def beside_a_cpu(compute: Compute) -> Iterator[str]:
+    """How near `lite` and the guard come to a CPU in float32, in words: as `compute` says, and in float32."""
+    for dtype in dict.fromkeys((compute.dtype, torch.float32)):
+        name = f"{compute.device} in {str(dtype).removeprefix('torch.')}"
+        if dtype == torch.float32 and compute.device.type == "cpu":
+            yield f"{name}: the measure of the others"
+            continue
+        try:
+            loaded = load_restorer("lite", "lite", resolve("lite", offline=True), compute.device)
+            test = try_precision(loaded, replace(compute, dtype=dtype))
+            yield f"{name}: {test.psnr:.0f} dB ({LEAST_PSNR:.0f} are enough)"
+        except (SelfHVDError, RuntimeError) as fault:
+            yield f"{name}: {str(fault).strip().splitlines()[0]}"
 
 
 def _psnr(got: Tensor, expected: Tensor) -> float:
