@@ -18,7 +18,7 @@ from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
 from selfhvd_cli.restore.memory import share_of_memory
 from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits
-from selfhvd_cli.restore.precision import settle_precision
+from selfhvd_cli.restore.precision import check_device, settle_precision
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.weights.pull import pull
@@ -93,8 +93,7 @@ def set_up(
     torch.manual_seed(job.seed)
     reference = weights_reference(job.model, job.weights)
     loaded = load_restorer(job.model, reference, weights, compute.device)
-    if job.precision == "auto":
-        compute = settle_precision(loaded, compute, job.first_device)
+    compute = _settled(job, loaded, compute)
     plan = earlier
     if plan is None or not fits(loaded.architecture, plan, info.height, info.width, compute):
         plan = _plan(job, info, compute, loaded)
@@ -121,8 +120,7 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     path = find(target) if isinstance(target, WeightSpec) else target
     if path is not None and path.suffix == ".safetensors":
         loaded = load_restorer(job.model, reference, path, compute.device)
-        if job.precision == "auto":
-            compute = settle_precision(loaded, compute, job.first_device)
+        compute = _settled(job, loaded, compute)
     else:
         loaded = fresh_restorer(job.model, compute.device)
     plan = _plan(job, info, compute, loaded)
@@ -147,6 +145,14 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
         seconds=None if frames is None else each * max(0, frames - (kept.frames if kept else 0)),
         notes=tuple(notes),
     )
+
+
+def _settled(job: DeblurJob, loaded: Loaded, compute: Compute) -> Compute:
+    """Device and precision that the network has been tried on, as far as the job leaves the choice."""
+    if job.precision == "auto":
+        return settle_precision(loaded, compute, job.first_device)
+    check_device(loaded, compute, job.first_device)
+    return compute
 
 
 def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> Plan:

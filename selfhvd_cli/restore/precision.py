@@ -47,6 +47,11 @@ class SelfTest:
     passed: bool
     """Whether that is near enough."""
 
+    def __str__(self) -> str:
+        if self.psnr == -math.inf:
+            return "it computes no numbers, or not at all"
+        return f"it computes wrongly, {self.psnr:.0f} dB from what a CPU computes"
+
 
 def settle_precision(loaded: Loaded, compute: Compute, asked: str = "auto") -> Compute:
     """`compute`, or the same in float32 where the network's own picture suffers from half precision, or a CPU where a
@@ -70,15 +75,27 @@ def settle_precision(loaded: Loaded, compute: Compute, asked: str = "auto") -> C
         return compute
     if on_cpu:
         return exact
+    if asked != "auto":
+        check_device(loaded, compute, asked)
     test = _remembered(loaded, exact)
     if test.passed:
         return exact
-    wrong = f"it computes wrongly, {test.psnr:.0f} dB from what a CPU computes"
-    if asked != "auto":
-        raise EnvironmentFault(f"--device {asked}: {wrong}; update torch or the driver, or use --device cpu.")
-    cpu = replace(choose_compute("cpu"), reason=f"the GPU does not work: {wrong}")
+    cpu = replace(choose_compute("cpu"), reason=f"the GPU does not work: {test}")
     loaded.restorer.to(cpu.device)
     return settle_precision(loaded, cpu)
+
+
+def check_device(loaded: Loaded, compute: Compute, asked: str) -> None:
+    """Whatever the precision: refuse a GPU that even in float32 computes something else than a CPU.
+
+    Raises:
+        EnvironmentFault: it does.
+    """
+    if compute.device.type == "cpu":
+        return
+    test = _remembered(loaded, replace(compute, dtype=torch.float32))
+    if not test.passed:
+        raise EnvironmentFault(f"--device {asked}: {test}; update torch or the driver, or use --device cpu.")
 
 
 def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
@@ -94,12 +111,15 @@ def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
             expected = restorer(frames)
     finally:
         restorer.to(device)
-    with torch.inference_mode(), compute.autocast():
-        pairs = [(restorer(frames.to(device)).cpu(), expected)]
-    if device.type != "cpu":
-        frame = frames[0, 0]
-        crisp = (2.0 * frame - smooth(frame.unsqueeze(0))[0]).clamp_(0.0, 1.0)
-        pairs.append((guard(frame.to(device), crisp.to(device))[0].cpu(), guard(frame, crisp)[0]))
+    try:
+        with torch.inference_mode(), compute.autocast():
+            pairs = [(restorer(frames.to(device)).cpu(), expected)]
+        if device.type != "cpu":
+            frame = frames[0, 0]
+            crisp = (2.0 * frame - smooth(frame.unsqueeze(0))[0]).clamp_(0.0, 1.0)
+            pairs.append((guard(frame.to(device), crisp.to(device))[0].cpu(), guard(frame, crisp)[0]))
+    except NotImplementedError:  # by torch for an operation that a young backend lacks
+        return SelfTest(-math.inf, False)
     psnr = min(_psnr(*pair) for pair in pairs)
     return SelfTest(psnr, psnr >= LEAST_PSNR)
 

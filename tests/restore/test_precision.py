@@ -17,7 +17,7 @@ from selfhvd_cli.restore.architectures import ARCHITECTURES, Architecture
 from selfhvd_cli.restore.arrange import arrange
 from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import Loaded
-from selfhvd_cli.restore.precision import settle_precision, try_precision
+from selfhvd_cli.restore.precision import check_device, settle_precision, try_precision
 from selfhvd_cli.restore.restorer import Convention
 
 HALF = Compute(torch.device("cpu"), torch.bfloat16, "a test")
@@ -141,8 +141,27 @@ def test_a_gpu_on_which_the_guard_errs_is_left_for_the_cpu(gpu: Compute, monkeyp
 
 
 def test_a_gpu_that_was_asked_for_and_computes_something_else_ends_the_run(gpu: Compute) -> None:
-    with pytest.raises(EnvironmentFault, match=r"--device cuda:1: it computes wrongly.*--device cpu"):
+    refused = pytest.raises(EnvironmentFault, match=r"--device cuda:1: it computes wrongly.*--device cpu")
+    with refused:
         settle_precision(loaded(Erring().to(gpu.device)), gpu, asked="cuda:1")
+    with refused:
+        check_device(loaded(Erring().to(gpu.device)), gpu, asked="cuda:1")
+
+
+def test_a_gpu_for_which_torch_lacks_an_operation_of_the_network_is_left_for_the_cpu(
+    gpu: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Chain.forward
+
+    def lacking(network: Chain, frames: Tensor) -> Tensor:
+        if frames.device.type != "cpu":
+            raise NotImplementedError("The operator 'aten::rare' is not currently implemented for the MPS device.")
+        return forward(network, frames)
+
+    monkeypatch.setattr(Chain, "forward", lacking)
+    left = settle_precision(loaded(Chain().to(gpu.device)), gpu)
+    assert left.device == torch.device("cpu")
+    assert "not at all" in left.reason
 
 
 @pytest.mark.parametrize("model", ["ifirnn", "rvrt"])
