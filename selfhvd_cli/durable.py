@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _HERE = -100
@@ -87,3 +89,24 @@ def lock(place: int) -> bool:
     except OSError:
         return True  # a disk that knows no locks
     return True
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[bool]:
+    """Hold an empty file, which is gone afterwards; gives False while another process holds it."""
+    while True:
+        place = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not lock(place):
+            os.close(place)
+            yield False
+            return
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(place), os.stat(path)):
+                break
+        os.close(place)  # the other one ended in between, and took its file away
+    try:
+        yield True
+    finally:
+        with suppress(PermissionError):  # Windows does not remove what is open; there the file stays
+            path.unlink(missing_ok=True)
+        os.close(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.device import Compute, choose_compute
-from selfhvd_cli.errors import InputFault
+from selfhvd_cli.durable import only_one
+from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.synthesis.pool import WindowPool, read_photos, to_batch, window_at
 from selfhvd_cli.training.pretraining import PretrainConfig, Pretraining, cascade, mean_psnr
@@ -83,22 +85,29 @@ def pretrain(
 
     Raises:
         InputFault: there are fewer than two photographs.
+        UsageFault: another process trains the same weights.
     """
     config = config or PretrainConfig()
     compute = choose_compute(device, precision)  # type: ignore[arg-type]
     training, unseen = _split(_pictures(photos))
-    state = Pretraining.begin(config, compute, weights.with_name(weights.name + ".checkpoint"), start)
-    began = time.monotonic()
-    with WindowPool(
-        training,
-        size=config.crop,
-        count=config.sources,
-        batch=config.batch,
-        seed=config.seed,
-        workers=workers or max(1, (os.cpu_count() or 2) - 1),
-        first_step=state.step,
-        reuse=config.reuse,
-    ) as pool:
+    with ExitStack() as stack:
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        if not stack.enter_context(only_one(weights.with_name(weights.name + ".lock"))):
+            raise UsageFault(f"{weights}: another selfhvd trains these weights; wait, or name others with -o.")
+        state = Pretraining.begin(config, compute, weights.with_name(weights.name + ".checkpoint"), start)
+        began = time.monotonic()
+        pool = stack.enter_context(
+            WindowPool(
+                training,
+                size=config.crop,
+                count=config.sources,
+                batch=config.batch,
+                seed=config.seed,
+                workers=workers or max(1, (os.cpu_count() or 2) - 1),
+                first_step=state.step,
+                reuse=config.reuse,
+            )
+        )
         marks: list[tuple[float, float, float]] = []
         stamp = kept = time.monotonic()
         for batch in pool:

@@ -64,6 +64,17 @@ def test_what_was_learned_long_before_a_validation_is_kept(
     assert [report.step for report in run(photos, tmp_path / "w.safetensors")] == [3]
 
 
+def test_two_trainings_of_the_same_weights_do_not_mix(photos: Path, tmp_path: Path) -> None:
+    first = pretrain(photos, tmp_path / "w.safetensors", CONFIG, precision="fp32", device="cpu", workers=1, every=1)
+    assert next(first).step == 1
+    with pytest.raises(UsageFault, match="another selfhvd trains"):
+        run(photos, tmp_path / "w.safetensors")
+    run(photos, tmp_path / "other.safetensors", minutes=0.0)
+    first.close()  # type: ignore[attr-defined]
+    run(photos, tmp_path / "w.safetensors", minutes=0.0)
+    assert not list(tmp_path.glob("*.lock"))
+
+
 def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     training = Pretraining.begin(CONFIG, choose_compute("cpu", "fp32"), tmp_path / "none", None)
     before = {key: value.clone() for key, value in training.network.state_dict().items()}
