@@ -22,6 +22,7 @@ from selfhvd_cli import deblur
 from selfhvd_cli.adapt_network import adapt
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import EnvironmentFault
 from selfhvd_cli.flow.estimators import ESTIMATORS
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.restore.architectures import ARCHITECTURES
@@ -110,15 +111,31 @@ def test_the_guard(device: torch.device) -> None:
         assert said.reason == also.reason
 
 
-def test_a_device_that_computes_wrongly_is_left_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def erring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lite` comes out mirrored on the device."""
     forward = Lite.forward
 
-    def erring(network: Lite, frames: Tensor, keep: slice | None = None) -> Tensor:
+    def mirrored(network: Lite, frames: Tensor, keep: slice | None = None) -> Tensor:
         restored = forward(network, frames, keep)
         return restored.flip(-1) if isinstance(restored, Distant) else restored
 
-    monkeypatch.setattr(Lite, "forward", erring)
+    monkeypatch.setattr(Lite, "forward", mirrored)
     monkeypatch.setenv("SELFHVD_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("erring")
+def test_the_second_of_several_devices_is_tried_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", width=128, height=96, sound=False)
+    for module in (selfhvd_cli.deblur_video, selfhvd_cli.deblurring.setup):
+        monkeypatch.setattr(module, "choose_compute", lambda name, *_: THERE if name == "cuda:1" else HERE)
+    with imaginary_device(), pytest.raises(EnvironmentFault, match="cuda:1: it computes wrongly"):
+        deblur(clip, devices=("cpu", "cuda:1"))
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["clip.mp4"]
+
+
+@pytest.mark.usefixtures("erring")
+def test_a_device_that_computes_wrongly_is_left_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = make_clip(tmp_path / "clip.mp4", width=128, height=96, sound=False)
     monkeypatch.setattr(selfhvd_cli.deblur_video, "choose_compute", lambda *_: THERE)
     said: list[str] = []

@@ -177,4 +177,7 @@ def _crew(job: DeblurJob, loaded: Loaded, weights: Path, compute: Compute, plan:
         return None
     threads = torch.get_num_threads()
     computes = [replace(choose_compute(device, job.precision), dtype=compute.dtype) for device in job.devices]
+    for each, asked in zip(computes[1:], job.devices[1:], strict=True):
+        check_device(loaded, each, asked)
+    loaded.restorer.to(compute.device)
     return Crew([Post(job.model, loaded.weights, weights, each, plan, threads) for each in computes])
