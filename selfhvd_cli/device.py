@@ -88,17 +88,13 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
             raise EnvironmentFault(
                 f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0."
             )
-        if (refusal := _refusal(chosen)) is not None:
-            raise EnvironmentFault(f"--device {name}: it does not work ({refusal}); use --device cpu.")
-        return chosen, torch.cuda.get_device_name(chosen)
-    if chosen.type == "mps":
-        if not torch.backends.mps.is_available():
-            raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
-        if (refusal := _refusal(chosen)) is not None:
-            raise EnvironmentFault(f"--device {name}: it does not work ({refusal}); use --device cpu.")
-    if chosen.type not in ("cpu", "mps"):
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
+    if chosen.type not in ("cpu", "mps", "cuda"):
         raise UsageFault(f"--device {name}: not supported; use auto, cuda, cuda:N, mps or cpu.")
-    return chosen, "as asked"
+    if chosen.type != "cpu" and (refusal := _refusal(chosen)) is not None:
+        raise EnvironmentFault(f"--device {name}: it does not work ({refusal}); use --device cpu.")
+    return chosen, torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "as asked"
 
 
 def _refusal(gpu: torch.device) -> str | None:

@@ -91,19 +91,31 @@ def lock(place: int) -> bool:
     return True
 
 
+def hold(path: Path, folder: bool = False) -> int | None:
+    """Open a file or an empty folder, made where there is none, and `lock` it; None while another process holds it.
+
+    Whoever has it may remove it before closing what this gives.
+    """
+    while True:
+        if folder:
+            path.mkdir(exist_ok=True)
+        place = os.open(path, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
+        if not lock(place):
+            os.close(place)
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(place), os.stat(path)):
+                return place
+        os.close(place)  # the other one ended in between, and took it away
+
+
 @contextmanager
 def only_one(path: Path) -> Iterator[bool]:
     """Hold an empty file, which is gone afterwards; gives False while another process holds it."""
-    while True:
-        place = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if not lock(place):
-            os.close(place)
-            yield False
-            return
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(place), os.stat(path)):
-                break
-        os.close(place)  # the other one ended in between, and took its file away
+    place = hold(path)
+    if place is None:
+        yield False
+        return
     try:
         yield True
     finally:

@@ -75,11 +75,11 @@ def settle_precision(loaded: Loaded, compute: Compute, asked: str = "auto") -> C
         return compute
     if on_cpu:
         return exact
-    if asked != "auto":
-        check_device(loaded, compute, asked)
     test = _remembered(loaded, exact)
     if test.passed:
         return exact
+    if asked != "auto":
+        raise _untrusted(asked, test)
     cpu = replace(choose_compute("cpu"), reason=f"the GPU does not work: {test}")
     loaded.restorer.to(cpu.device)
     return settle_precision(loaded, cpu)
@@ -95,7 +95,11 @@ def check_device(loaded: Loaded, compute: Compute, asked: str) -> None:
         return
     test = _remembered(loaded, replace(compute, dtype=torch.float32))
     if not test.passed:
-        raise EnvironmentFault(f"--device {asked}: {test}; update torch or the driver, or use --device cpu.")
+        raise _untrusted(asked, test)
+
+
+def _untrusted(asked: str, test: SelfTest) -> EnvironmentFault:
+    return EnvironmentFault(f"--device {asked}: {test}; update torch or the driver, or use --device cpu.")
 
 
 def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:

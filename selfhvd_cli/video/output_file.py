@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfhvd_cli.durable import lock, put_in_place
+from selfhvd_cli.durable import hold, put_in_place
 from selfhvd_cli.errors import DiskFault, SelfHVDError, UsageFault
 
 DISK_ERRORS = {
@@ -61,20 +61,12 @@ class OutputFile:
         Raises:
             UsageFault: another process writes it.
         """
-        while True:
-            if folder:
-                self.part.mkdir(exist_ok=True)
-            if os.name == "nt":
-                break  # there nobody can replace or remove what another has open
-            place = os.open(self.part, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT, 0o666)
-            self._claim = place
-            if not lock(place):
-                self._let_go()
+        if os.name != "nt":
+            self._claim = hold(self.part, folder)
+            if self._claim is None:
                 raise UsageFault(f"{self.target}: another selfhvd is writing it; wait, or name another with -o.")
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(place), os.stat(self.part)):
-                    break
-            self._let_go()  # the other one ended in between, and took its .part away
+        elif folder:
+            self.part.mkdir(exist_ok=True)  # there nobody can replace or remove what another has open
         if folder:
             for each in self.part.iterdir():
                 each.unlink()

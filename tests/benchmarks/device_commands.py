@@ -35,8 +35,7 @@ from selfhvd_cli.restore.packing import pack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.windows import Frame, judge
 from selfhvd_cli.video.reader import open_reader
-from selfhvd_cli.weights.reference import parse_reference
-from selfhvd_cli.weights.store import find
+from selfhvd_cli.weights.store import resolve
 
 BEFORE = 5
 """Frames that come first: a frame amid a clip finds most of what it needs of its neighbours computed."""
@@ -92,9 +91,7 @@ def commands(clip: Path, frames: int) -> dict[str, list[dict[str, int]]]:
     """Of each of `frames` frames: what the network and the guard ask."""
     with open_reader(clip, None, None) as reader:
         packed = [pack(frame.rgb().clone()) for _, frame in zip(range(BEFORE + 2 * frames), reader, strict=False)]
-    path = find(parse_reference("lite"))
-    assert path is not None
-    restorer = load_restorer("lite", "lite", path, torch.device("cpu")).restorer
+    restorer = load_restorer("lite", "lite", resolve("lite"), torch.device("cpu")).restorer
     plan = Plan(window=len(packed), overlap=2, tile=None)
     found: dict[str, list[dict[str, int]]] = {"network": [], "guard": []}
     with imaginary_device() as device:
