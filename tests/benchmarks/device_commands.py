@@ -87,13 +87,13 @@ def counted() -> Iterator[Counter[str]]:
         yield counts
 
 
-def commands(clip: Path, frames: int) -> dict[str, list[dict[str, int]]]:
+def commands(clip: Path, frames: int) -> dict[str, list[Counter[str]]]:
     """Of each of `frames` frames: what the network and the guard ask."""
     with open_reader(clip, None, None) as reader:
         packed = [pack(frame.rgb().clone()) for _, frame in zip(range(BEFORE + 2 * frames), reader, strict=False)]
     restorer = load_restorer("lite", "lite", resolve("lite"), torch.device("cpu")).restorer
     plan = Plan(window=len(packed), overlap=2, tile=None)
-    found: dict[str, list[dict[str, int]]] = {"network": [], "guard": []}
+    found: dict[str, list[Counter[str]]] = {"network": [], "guard": []}
     with imaginary_device() as device:
         engine = Engine(restorer.to(device), plan, Compute(device, torch.float32, "imagined"))
         pictures = engine.restore_each(packed, slice(BEFORE - 1, BEFORE + frames))
@@ -103,8 +103,8 @@ def commands(clip: Path, frames: int) -> dict[str, list[dict[str, int]]]:
                 picture = next(pictures)
             with counted() as guard:
                 judge(Frame(frame, Fraction(index)), picture, plan, engine)
-            found["network"].append(dict(network))
-            found["guard"].append(dict(guard))
+            found["network"].append(network)
+            found["guard"].append(guard)
     return found
 
 
