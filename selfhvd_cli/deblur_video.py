@@ -10,7 +10,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from selfhvd_cli.clip import Clip
 from selfhvd_cli.deblurring.job import DeblurJob, check_clip, check_paths, default_target, missing_part
 from selfhvd_cli.deblurring.kept import Kept
 from selfhvd_cli.deblurring.report import DeblurReport, Progress, Tally
@@ -23,16 +22,20 @@ from selfhvd_cli.device import Precision, choose_compute
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.pipeline import Ahead, Behind
 from selfhvd_cli.restore.guard import Verdict
+from selfhvd_cli.restore.held import Packed, Planes
 from selfhvd_cli.restore.load import weights_reference
-from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.restore.stream import restore_stream
+from selfhvd_cli.restore.windows import Frame
 from selfhvd_cli.steps import run_through
+from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.contents import contents_bytes
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
+from selfhvd_cli.video.pixel_formats import PixelLayout
 from selfhvd_cli.video.reader import Reader, open_reader
 from selfhvd_cli.video.writer import Writer, open_writer
 
-Judged = tuple[SourceFrame, Tensor | None, Verdict | None, tuple[str, ...]]
+Judged = tuple[SourceFrame, Tensor | Codes | None, Verdict | None, tuple[str, ...]]
 """A frame; what replaces it, if anything does; the guard's verdict, if it was judged; what happened meanwhile."""
 
 
@@ -171,14 +174,14 @@ def _stream(
 ) -> Generator[Progress, None, dict[str, float]]:
     """All frames from the reader through the network to the writer; gives the seconds each stage was at work."""
 
-    def write(pair: tuple[SourceFrame, Tensor | None]) -> None:
+    def write(pair: tuple[SourceFrame, Tensor | Codes | None]) -> None:
         writer.write(*pair)
 
-    def see(pair: tuple[SourceFrame, Tensor | None]) -> None:
+    def see(pair: tuple[SourceFrame, Tensor | Codes | None]) -> None:
         """Where the device kept it, compute the RGB view again that a change is the difference to: half of the
         writer's own work."""
         frame, restored = pair
-        if restored is not None:
+        if isinstance(restored, Tensor):
             frame.rgb()
         behind.put(pair)
 
@@ -187,7 +190,7 @@ def _stream(
     waited = 0.0
     kept = resume.kept if resume is not None else 0
     with (
-        Ahead(_decoded(reader, setup), setup.queue_depth) as ahead,
+        Ahead(_decoded(reader, setup, writer.layout), setup.queue_depth) as ahead,
         Behind(write, setup.queue_depth) as behind,
         Behind(see, 1) as seen,
     ):
@@ -210,42 +213,49 @@ def _stream(
     return {"decode": ahead.busy_seconds, "restore": max(0.0, middle), "encode": behind.busy_seconds}
 
 
-def _decoded(reader: Reader, setup: Setup) -> Iterator[SourceFrame]:
-    """The reader's frames, their RGB computed here, off the network's thread."""
+def _decoded(reader: Reader, setup: Setup, layout: PixelLayout | None) -> Iterator[tuple[SourceFrame, Codes | None]]:
+    """The reader's frames, made ready here, off the network's thread: their RGB computed, or their planes copied
+    where a device computes it, and what the writer shall have.
+
+    Args:
+        layout: of the codes that the writer takes.
+    """
+    by_device = setup.loaded is not None and setup.compute.device.type != "cpu"
     for frame in reader:
-        if setup.loaded is not None:
+        codes = frame.codes() if by_device and frame.layout == layout else None
+        if setup.loaded is not None and codes is None:
             frame.rgb()
-        yield frame
+        yield frame, codes
 
 
-def _judged(frames: Iterable[SourceFrame], setup: Setup, done: int) -> Iterator[Judged]:
+def _judged(frames: Iterable[tuple[SourceFrame, Codes | None]], setup: Setup, done: int) -> Iterator[Judged]:
     """Every frame in order with what shall replace it, None where it passes as it was decoded.
 
     Args:
         done: frames at the beginning that an earlier run restored; theirs is None.
     """
     if setup.loaded is None or setup.plan is None:
-        for frame in frames:
+        for frame, _ in frames:
             yield frame, None, None, ()
         return
     waiting: deque[SourceFrame] = deque()
 
-    def clips() -> Iterator[Clip]:
-        for frame in frames:
+    def held() -> Iterator[Frame]:
+        for frame, codes in frames:
             waiting.append(frame)
-            yield Clip(frame.rgb().unsqueeze(0), (frame.time,))
+            yield Frame(Packed.of(frame.rgb()) if codes is None else Planes(codes), frame.time)
             # The windows keep their own, smaller copy.
             frame.forget()
 
     with setup.crew or nullcontext():
-        for restored in restore_stream(setup.loaded.restorer, clips(), setup.plan, setup.compute, setup.crew, done):
+        for restored in restore_stream(setup.loaded.restorer, held(), setup.plan, setup.compute, setup.crew, done):
             frame = waiting.popleft()
             assert frame.time == restored.time, "frames come back in order"
             untouched = restored.verdict.strength == 0
             if restored.source is not None and not untouched:
                 # The change is then exactly what the guard let through.
                 frame.remember(restored.source)
-            yield frame, None if untouched else restored.frame, restored.verdict, restored.events
+            yield frame, None if untouched else restored.picture, restored.verdict, restored.events
 
 
 def _progress(done: int, total: int | None, speed: Speed, events: tuple[str, ...], kept: Kept | None) -> Progress:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import made_clips
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from torch import Tensor
 import selfhvd_cli.adaptation.networks
 import selfhvd_cli.deblur_video
 import selfhvd_cli.deblurring.setup
+import selfhvd_cli.video.frame
 from selfhvd_cli import deblur
 from selfhvd_cli.adapt_network import adapt
 from selfhvd_cli.clip import Clip
@@ -30,8 +33,9 @@ from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import fresh_restorer, load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.plan import Plan
-from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.restore.stream import restore_clips
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.pixels import Signal
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.store import find
 
@@ -81,8 +85,8 @@ def test_the_device_refuses_what_was_left_behind(device: torch.device) -> None:
         torch.ones(3, device=device).numpy()
 
 
-@pytest.mark.parametrize("tile", [None, 128])
-def test_a_stream(tile: int | None) -> None:
+@pytest.mark.parametrize(("tile", "together"), [(None, 1), (None, 4), (128, 2)])
+def test_a_stream(tile: int | None, together: int) -> None:
     plan = Plan(window=5, overlap=2, tile=tile)
     path = find(parse_reference("lite"))
     assert path is not None
@@ -90,10 +94,10 @@ def test_a_stream(tile: int | None) -> None:
     frames = moving_picture(6, 144, 200)
     frames[::2] = torch.nn.functional.avg_pool2d(frames[::2], (1, 9), 1, (0, 4))
     clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
-    here = list(restore_stream(loaded.restorer, clips, plan, HERE))
+    here = list(restore_clips(loaded.restorer, clips, plan, HERE))
     with imaginary_device() as device:
         loaded.restorer.to(device)
-        there = list(restore_stream(loaded.restorer, clips, plan, THERE))
+        there = list(restore_clips(loaded.restorer, clips, replace(plan, together=together), THERE))
     assert any(each.verdict.strength > 0 for each in here)
     for one, two in zip(here, there, strict=True):
         assert not isinstance(two.frame, Distant)
@@ -171,14 +175,33 @@ def test_adapting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert there.after.score == pytest.approx(here.after.score, abs=0.05)
 
 
-def test_a_whole_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", width=128, height=96)
+@pytest.fixture
+def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pixel formats of frames of which the processor computed RGB."""
+    found: list[str] = []
+    convert = selfhvd_cli.video.frame.to_rgb
+
+    def noted(picture: av.VideoFrame, signal: Signal) -> Tensor:
+        found.append(picture.format.name)
+        return convert(picture, signal)
+
+    monkeypatch.setattr(selfhvd_cli.video.frame, "to_rgb", noted)
+    return found
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le", "yuv422p", "gbrp"])
+def test_a_whole_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, converted: list[str], pixel_format: str
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", width=128, height=96, pixel_format=pixel_format)
     here = deblur(clip, tmp_path / "here.mkv", device="cpu", precision="fp32", encoding=Encoding("ffv1"))
+    converted.clear()
     for module in (selfhvd_cli.deblur_video, selfhvd_cli.deblurring.setup):
         monkeypatch.setattr(module, "choose_compute", lambda *_: THERE)
     with imaginary_device():
         there = deblur(clip, tmp_path / "there.mkv", encoding=Encoding("ffv1"))
     assert (there.device or "").startswith(str(DEVICE))
+    assert not converted, "the device computes the RGB that it needs"
     assert here.frames_changed == there.frames_changed > 0
     for one, two in zip(pictures(here.target), pictures(there.target), strict=True):
         assert np.abs(one.astype(int) - two).mean() < 0.1

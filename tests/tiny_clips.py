@@ -23,13 +23,20 @@ UNEVEN = (0, 17, 43, 60, 85, 101, 122, 145)
 
 
 def make_clip(
-    path: Path, times: Sequence[int] = UNEVEN, width: int = 80, height: int = 64, sound: bool = True
+    path: Path,
+    times: Sequence[int] = UNEVEN,
+    width: int = 80,
+    height: int = 64,
+    sound: bool = True,
+    pixel_format: str = "yuv420p",
 ) -> Path:
     """A short h264 clip of a moving blurred scene, with half a second of AAC where `sound` is set."""
     soft = scene(width + 4 * len(times), height)
     with av.open(str(path), "w") as output:
-        video = output.add_stream("libx264", rate=30, options={"preset": "ultrafast", "crf": "10"})
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        encoder = "libx264rgb" if pixel_format.startswith("gbr") else "libx264"
+        video = output.add_stream(encoder, rate=30, options={"preset": "ultrafast", "crf": "10"})
+        video.width, video.height = width, height
+        video.pix_fmt = "rgb24" if encoder == "libx264rgb" else pixel_format
         video.codec_context.time_base = video.time_base = TIME_BASE
         audio = output.add_stream("aac", rate=16000, layout="mono") if sound else None
         for index, tick in enumerate(times):

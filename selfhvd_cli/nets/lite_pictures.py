@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,15 +29,21 @@ class Shot:
         self.size = frame.shape[-2:]
         """Height and width."""
 
-        self.score = float(sharpness(half.detach())[0])
-        """Sharpness at half the size."""
-
         self.descriptors: dict[int, list[Tensor]] = {}
         """What its features are compared by at each level, fine to coarse, by scale."""
 
         self._load = load
+        self._score: float | None = None
         self._pictures = {1: half - 0.5}
         self._sources: dict[int, Tensor] = {}
+
+    @property
+    def score(self) -> float:
+        """Sharpness at half the size."""
+        if self._score is None:
+            score_together([self])
+        assert self._score is not None
+        return self._score
 
     def picture(self, scale: int) -> Tensor:
         """`[1, 3, h, w]`: the frame halved `scale` times."""
@@ -54,6 +61,15 @@ class Shot:
         if scale not in self._sources:
             self._sources[scale] = padded(self.picture(scale))
         return self._sources[scale]
+
+
+def score_together(shots: Sequence[Shot]) -> None:
+    """Compute the scores of shots of one size that have none, and wait for the device once."""
+    new = [shot for shot in dict.fromkeys(shots) if shot._score is None]
+    if new:
+        halves = torch.cat([shot._pictures[1] for shot in new]).detach() + 0.5
+        for shot, score in zip(new, sharpness(halves).tolist(), strict=True):
+            shot._score = score
 
 
 def with_change(frame: Tensor, before: Tensor, after: Tensor, black: float = 0.0) -> Tensor:

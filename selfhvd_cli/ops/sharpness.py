@@ -11,6 +11,9 @@ from selfhvd_cli.ops.stencil import laplacian
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the grey picture (BT.601, as in OpenCV)."""
 
+AT_ONCE = 8
+"""Frames of which an accelerator computes the sharpness together."""
+
 
 def gray(frames: Tensor) -> Tensor:
     """Grey picture `[..., 1, H, W]` of RGB pictures `[..., 3, H, W]`."""
@@ -29,8 +32,8 @@ def sharpness(frames: Tensor) -> Tensor:
     """
     if frames.device.type == "cpu" and not frames.requires_grad:
         return torch.tensor([_variance_of_laplacian(frame.float()) for frame in frames])
-    scores = [laplacian(gray(frame.float().unsqueeze(0) * 255.0)).var(correction=0) for frame in frames]
-    return torch.stack(scores) if scores else torch.zeros(0)
+    scores = [laplacian(gray(few.float() * 255.0)).var((1, 2, 3), correction=0) for few in frames.split(AT_ONCE)]
+    return torch.cat(scores)
 
 
 def _variance_of_laplacian(frame: Tensor) -> float:

@@ -19,20 +19,21 @@ PATCH = 32
 
 
 def put_back_colour(source: Tensor, picture: Tensor) -> Tensor:
-    """Give a picture the mean colours of its source, in place.
+    """Give pictures the mean colours of their sources, in place.
 
     Args:
-        source, picture: `[1, 3, H, W]`.
+        source, picture: `[N, 3, H, W]`.
 
     Returns:
-        How far the local means were off, `[1, 1, H/8, W/8]`.
+        How far the local means were off, `[N, 1, H/8, W/8]`.
     """
     change = picture[..., ::STEP, ::STEP] - source[..., ::STEP, ::STEP]
     overall = change.mean((2, 3), keepdim=True)
     local = smooth(block_means(change, PATCH // STEP)) - overall
     excess = local - local.clamp(-SAME, SAME)
     picture.sub_(overall)
-    if float(excess.abs().max()) > 0.5 * SAME:
+    excess *= excess.abs().amax((1, 2, 3), keepdim=True) > 0.5 * SAME
+    if bool(excess.any()):
         for channel in range(3):
             one = slice(channel, channel + 1)
             picture[:, one].sub_(enlarged(excess[:, one], PATCH, picture.shape[-2:]))

@@ -21,6 +21,7 @@ from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import SelfHVDError
 from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.restore.engine import Engine
+from selfhvd_cli.restore.held import Held
 from selfhvd_cli.restore.load import load_restorer
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.waiting import wait_asleep
@@ -91,23 +92,23 @@ class Crew:
     ) -> None:
         self._stack.close()
 
-    def restore(self, work: Iterable[tuple[Place, Tensor, slice]]) -> Iterator[tuple[Place, Result]]:
+    def restore(self, work: Iterable[tuple[Place, list[Held], slice]]) -> Iterator[tuple[Place, Result]]:
         """Restore windows in their order, one a process ahead of what is taken.
 
         Args:
-            work: whatever stands for the window, its packed frames `[T, 3, H, W]`, and which of them are wanted.
+            work: whatever stands for the window, its frames, and which of them are wanted.
 
         Raises:
             SelfHVDError: a child of it, as `Engine.restore`; or a process ended.
         """
         under_way: deque[tuple[Place, Future[Result]]] = deque()
-        for place, packed, keep in work:
+        for place, frames, keep in work:
             if len(under_way) > len(self._members):
                 yield self._oldest(under_way)
             connection, hand = self._members[self._turn]
             post = self._posts[self._turn]
             self._turn = (self._turn + 1) % len(self._members)
-            under_way.append((place, hand.submit(_ask, connection, post, packed, keep)))
+            under_way.append((place, hand.submit(_ask, connection, post, frames, keep)))
         while under_way:
             yield self._oldest(under_way)
 
@@ -117,10 +118,10 @@ class Crew:
         return place, future.result()
 
 
-def _ask(connection: Connection, post: Post, packed: Tensor, keep: slice) -> Result:
+def _ask(connection: Connection, post: Post, frames: list[Held], keep: slice) -> Result:
     """Send a window to a process and wait for it."""
     try:
-        connection.send((packed.numpy(), keep))
+        connection.send((frames, keep))
         answer = connection.recv()
     except (EOFError, OSError) as fault:
         raise SelfHVDError(
@@ -141,11 +142,11 @@ def _serve(connection: Connection, post: Post) -> None:
     engine: Engine | None = None
     with suppress(EOFError, ConnectionError):  # the first process ended
         while True:
-            packed, keep = connection.recv()
+            frames, keep = connection.recv()
             answer: object
             try:
                 engine = engine or _engine(post)
-                restored = engine.restore(list(torch.from_numpy(packed)), keep)
+                restored = engine.restore(frames, keep)
                 answer = (restored.numpy(), engine.take_events())
             except SelfHVDError as fault:
                 answer = type(fault)(fault.format_message())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,16 @@ from torch import Tensor
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, means_out_of_memory
+from selfhvd_cli.ops.transfer import to_host
 from selfhvd_cli.restore.arrange import in_precision
+from selfhvd_cli.restore.held import Held
 from selfhvd_cli.restore.memory import available_memory, in_words, release
-from selfhvd_cli.restore.packing import unpack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.tiles import Area, restore_tiled
-from selfhvd_cli.restore.transfer import to_device, to_host
+
+Job = tuple[Sequence[Held], int]
+"""Consecutive frames, and the place of the one among them that is to be restored."""
 
 
 class Engine:
@@ -30,7 +33,7 @@ class Engine:
         self.compute = compute
         self._exact = restorer
         self._events: list[str] = []
-        self._shots: dict[tuple[int, Area], tuple[Tensor, Any]] = {}
+        self._shots: dict[tuple[int, Area], tuple[Held, Any]] = {}
 
     def take_events(self) -> tuple[str, ...]:
         """What happened since the last call, in words."""
@@ -41,11 +44,11 @@ class Engine:
         """Pass on what happened to another engine that works for this one."""
         self._events += events
 
-    def restore(self, frames: list[Tensor], keep: slice) -> Tensor:
+    def restore(self, frames: Sequence[Held], keep: slice) -> Tensor:
         """Restore one window.
 
         Args:
-            frames: T packed frames `[3, H, W]`.
+            frames: T consecutive frames.
             keep: which of them are wanted.
 
         Returns:
@@ -55,34 +58,32 @@ class Engine:
             MemoryFault: also the smallest pieces do not fit.
         """
         if self.restorer.convention.remembers_frames:
-            return torch.stack([picture.cpu() for picture in self.restore_each(frames, keep)])
-        packed = torch.stack(frames)
-        return self._soundly(lambda: self._retry(lambda: self._in_parts(packed, keep), packed), packed[keep])
+            jobs = [(frames, target) for target in range(*keep.indices(len(frames)))]
+            count = self.plan.together
+            parts = (self.restore_each(jobs[begin : begin + count]) for begin in range(0, len(jobs), count))
+            return torch.cat([part.cpu() for part in parts])
+        return self._soundly(lambda: self._retry(lambda: self._in_parts(frames, keep), frames[0]), frames[keep])
 
-    def restore_each(self, frames: Sequence[Tensor], keep: slice) -> Iterator[Tensor]:
-        """Restore one window with a network that remembers frames, one result at a time.
+    def restore_each(self, jobs: Sequence[Job]) -> Tensor:
+        """Restore frames with a network that remembers them, as many together as the plan says.
 
-        What it computed of a frame serves later calls that give the same tensor again.
+        What it computed of a frame serves later calls that give the same one again.
 
         Returns:
-            K times `[3, H, W]`, float32 on the device, each computed when it is asked for.
+            `[B, 3, H, W]`, float32 on the device.
 
         Raises:
             MemoryFault: as `restore`.
         """
-        given = {id(frame) for frame in frames}
+        given = {id(frame) for frames, _ in jobs for frame in frames}
         self._shots = {place: kept for place, kept in self._shots.items() if place[0] in given}
-        for target in range(*keep.indices(len(frames))):
-            packed = frames[target]
-            yield self._soundly(
-                lambda target=target, packed=packed: self._retry(lambda: self._one(frames, target), packed),  # type: ignore[misc]
-                packed,
-            )
+        targets = [frames[target] for frames, target in jobs]
+        return self._soundly(lambda: self._retry(lambda: self._some_by_some(jobs), targets[0]), targets)
 
-    def _soundly(self, restore: Callable[[], Tensor], packed: Tensor) -> Tensor:
+    def _soundly(self, restore: Callable[[], Tensor], targets: Sequence[Held]) -> Tensor:
         """A result made of numbers: computed again in float32, and so from here on, where the precision spoils it."""
         restored = restore()
-        if self.compute.dtype != torch.float32 and not _is_sound(restored, packed):
+        if self.compute.dtype != torch.float32 and not _are_sound(restored, targets):
             dtype = str(self.compute.dtype).removeprefix("torch.")
             self._events.append(f"{dtype} on {self.compute.device} spoils its numbers: going on in float32")
             self.compute = replace(self.compute, dtype=torch.float32)
@@ -91,8 +92,8 @@ class Engine:
             restored = restore()
         return restored
 
-    def _retry(self, restore: Callable[[], Tensor], packed: Tensor) -> Tensor:
-        """Run with smaller and smaller pieces until they fit; `packed` `[..., H, W]` tells the size."""
+    def _retry(self, restore: Callable[[], Tensor], like: Held) -> Tensor:
+        """Run with smaller and smaller pieces until they fit; `like` tells the size of the frames."""
         while True:
             try:
                 return restore()
@@ -102,10 +103,13 @@ class Engine:
             # Only here, outside the handler, the failed attempt's tensors are no longer referred to.
             self._shots.clear()
             release(self.compute.device)
-            self._shrink(packed.shape[-2], packed.shape[-1])
+            self._shrink(*like.size)
 
     def _shrink(self, height: int, width: int) -> None:
-        lesser = self.plan.smaller(height, width, self.restorer.convention.min_size)
+        convention = self.restorer.convention
+        # Other networks restore whole windows: how many frames are judged at a time is nothing to them.
+        plan = self.plan if convention.remembers_frames else replace(self.plan, together=1)
+        lesser = plan.smaller(height, width, convention.min_size)
         if lesser is None:
             free = in_words(available_memory(self.compute.device, self.plan.max_memory))
             raise MemoryFault(
@@ -115,69 +119,75 @@ class Engine:
         self._events.append(f"out of memory with {self.plan}: the same frames again with {lesser}")
         self.plan = lesser
 
-    def _in_parts(self, packed: Tensor, keep: slice) -> Tensor:
+    def _in_parts(self, frames: Sequence[Held], keep: slice) -> Tensor:
         """Run the window whole, or in shorter ones side by side once the plan's window has become shorter."""
         length = self.plan.window
-        if len(packed) <= length:
-            return self._tiled(packed, keep)
+        if len(frames) <= length:
+            return self._tiled(frames, keep)
         parts = []
         context = self.plan.overlap // 2
         advance = max(1, length - 2 * context)
         for begin in range(keep.start, keep.stop, advance):
             end = min(begin + advance, keep.stop)
-            start = max(0, min(begin - context, len(packed) - length))
-            stop = min(len(packed), start + length)
-            parts.append(self._tiled(packed[start:stop], slice(begin - start, end - start)))
+            start = max(0, min(begin - context, len(frames) - length))
+            stop = min(len(frames), start + length)
+            parts.append(self._tiled(frames[start:stop], slice(begin - start, end - start)))
         return torch.cat(parts)
 
-    def _tiled(self, packed: Tensor, keep: slice) -> Tensor:
-        """The window `[T, 3, H, W]` in one call of the network for each tile."""
+    def _tiled(self, frames: Sequence[Held], keep: slice) -> Tensor:
+        """The window in one call of the network for each tile."""
 
         def run(area: Area) -> Tensor:
-            frames = unpack(to_device(area.of(packed), self.compute.device))
+            clip = torch.empty(1, len(frames), 3, area.height, area.width, device=self.compute.device)
+            for place, frame in zip(clip[0], frames, strict=True):
+                place.copy_(frame.rgb(self.compute.device, area))
             with torch.inference_mode(), self.compute.autocast():
-                restored: Tensor = self.restorer(frames.unsqueeze(0), keep)[0]
-            return to_host(restored)
+                restored: Tensor = self.restorer(clip, keep)[0]
+            return to_host([restored])[0]
 
-        return self._over_tiles(run, packed)
+        return self._over_tiles(run, frames[0])
 
-    def _one(self, frames: Sequence[Tensor], target: int) -> Tensor:
-        """One frame among the others; fewer of them once the plan's window has become shorter."""
-        reach = len(frames) if len(frames) <= self.plan.window else (self.plan.window - 1) // 2
-        first = max(0, target - reach)
-        around = frames[first : target + reach + 1]
+    def _some_by_some(self, jobs: Sequence[Job]) -> Tensor:
+        """As many frames together as the plan says, which may be fewer than before."""
+        count = self.plan.together
+        parts = [self._together(jobs[begin : begin + count]) for begin in range(0, len(jobs), count)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _together(self, jobs: Sequence[Job]) -> Tensor:
+        """Frames among others; among fewer of them once the plan's window has become shorter."""
+        around = []
+        for frames, target in jobs:
+            reach = len(frames) if len(frames) <= self.plan.window else (self.plan.window - 1) // 2
+            first = max(0, target - reach)
+            around.append((frames[first : target + reach + 1], target - first))
 
         def run(area: Area) -> Tensor:
             with torch.inference_mode(), self.compute.autocast():
-                shots = [self._shot(frame, area) for frame in around]
-                height, width = area.of(frames[target]).shape[-2:]
-                return self.restorer.restore_shot(shots, target - first, height, width)
+                targets = [([self._shot(frame, area) for frame in frames], target) for frames, target in around]
+                return self.restorer.restore_shots(targets, area.height, area.width)
 
-        return self._over_tiles(run, frames[target])
+        return self._over_tiles(run, around[0][0][0])
 
-    def _shot(self, packed: Tensor, area: Area) -> Any:
+    def _shot(self, frame: Held, area: Area) -> Any:
         """What the network keeps of one tile of a frame."""
-        place = id(packed), area
+        place = id(frame), area
         if place not in self._shots:
-
-            def load() -> Tensor:
-                return unpack(to_device(area.of(packed), self.compute.device))
-
             # With the frame itself, so that no other can have its identity.
-            self._shots[place] = packed, self.restorer.shot(load)
+            self._shots[place] = frame, self.restorer.shot(lambda: frame.rgb(self.compute.device, area))
         return self._shots[place][1]
 
-    def _over_tiles(self, run: Callable[[Area], Tensor], packed: Tensor) -> Tensor:
-        plan, (height, width) = self.plan, packed.shape[-2:]
+    def _over_tiles(self, run: Callable[[Area], Tensor], like: Held) -> Tensor:
+        plan, (height, width) = self.plan, like.size
         multiple_of = self.restorer.convention.multiple_of
         return restore_tiled(run, height, width, plan.tile, plan.tile_overlap, multiple_of)
 
 
-def _is_sound(restored: Tensor, packed: Tensor) -> bool:
-    """Whether a result is made of numbers, and not black where the input was not."""
-    total = float(restored.sum())
-    if not math.isfinite(total):
-        return False
-    if total > 0.01 * restored.numel():
-        return True
-    return bool(restored.amax() > 0.02) or bool(unpack(packed).amax() < 0.1)
+def _are_sound(restored: Tensor, frames: Sequence[Held]) -> bool:
+    """Whether results `[B, 3, H, W]` are made of numbers, and not black where the input was not."""
+    for total, picture, frame in zip(restored.sum((1, 2, 3)).tolist(), restored, frames, strict=True):
+        if not math.isfinite(total):
+            return False
+        dark = total <= 0.01 * picture.numel() and float(picture.amax()) <= 0.02
+        if dark and float(frame.rgb(picture.device).amax()) >= 0.1:
+            return False
+    return True

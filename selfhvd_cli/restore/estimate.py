@@ -10,7 +10,7 @@ import torch
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.engine import Engine
-from selfhvd_cli.restore.packing import STEPS
+from selfhvd_cli.restore.held import Packed
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.tiles import tiled_pixels
@@ -37,7 +37,7 @@ def seconds_a_frame(
     keep = slice((count - kept) // 2, (count - kept) // 2 + kept)
     # Noise, for on a blank picture a network that looks for motion may have less to do.
     generator = torch.Generator().manual_seed(0)
-    frames = list((torch.rand(count, 3, *side, generator=generator) * STEPS).to(torch.int16))
+    frames = [Packed.of(frame) for frame in torch.rand(count, 3, *side, generator=generator)]
     engine = Engine(restorer, replace(plan, window=count, overlap=min(plan.overlap, count - 1)), compute)
     engine.restore(frames, keep)  # the first call pays for allocation and the choice of kernels
     started = time.perf_counter()

@@ -15,6 +15,7 @@ What fails lets the input show through, by a smooth mask.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -113,44 +114,75 @@ def apply(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     return torch.lerp(frame, restored.clamp(0.0, 1.0), strength), Verdict(strength, 0.0)
 
 
-@torch.no_grad()
 def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tensor, Verdict]:
-    """The frame with as much of its restoration as holds up.
+    """`guard_each` of one frame, `[3, H, W]`, and its restoration."""
+    return guard_each(frame.unsqueeze(0), restored.unsqueeze(0), strength)[0]
+
+
+@torch.no_grad()
+def guard_each(frames: Tensor, restored: Tensor, strength: float = 1.0) -> list[tuple[Tensor, Verdict]]:
+    """Frames with as much of their restorations as holds up; each is judged as if it were alone.
 
     Args:
-        frame: the input, `[3, H, W]`, float32, RGB in [0, 1].
-        restored: the network's picture of it, same shape, unclamped.
+        frames: the inputs, `[N, 3, H, W]`, float32, RGB in [0, 1].
+        restored: the network's pictures of them, same shape, unclamped.
         strength: share of the change to apply where nothing speaks against it.
 
     Returns:
-        `[3, H, W]` in [0, 1], at least as sharp as the input, and the verdict.
+        For each `[3, H, W]` in [0, 1], at least as sharp as the input, and the verdict.
     """
-    total, left, before = torch.stack((restored.sum(), _contrast(restored), _contrast(frame))).tolist()
-    if not math.isfinite(total):
-        return frame, Verdict(0.0, 1.0, reason=NO_NUMBERS)
-    if min(frame.shape[-2:]) < SMALLEST:
-        return _whole_or_not(frame, restored, strength)
-    if left < EMPTY * before:
-        return frame, Verdict(0.0, 1.0, reason="the network's picture is black or blank")
-    source = frame.unsqueeze(0)
-    picture = restored.unsqueeze(0).clamp(0.0, 1.0)
+    faults = _plain_faults(frames, restored)
+    results = [(frame, Verdict(0.0, 1.0, reason=fault)) for frame, fault in zip(frames, faults, strict=True)]
+    sound = [place for place, fault in enumerate(faults) if not fault]
+    judged: list[tuple[Tensor, Verdict]] = []
+    if min(frames.shape[-2:]) < SMALLEST:
+        judged = [_whole_or_not(frames[place], restored[place], strength) for place in sound]
+    elif sound:
+        judged = _judged(_those(frames, sound), _those(restored, sound), strength)
+    for place, result in zip(sound, judged, strict=True):
+        results[place] = result
+    return results
+
+
+def _those(pictures: Tensor, places: Sequence[int]) -> Tensor:
+    return pictures if len(places) == len(pictures) else torch.stack([pictures[place] for place in places])
+
+
+def _plain_faults(frames: Tensor, restored: Tensor) -> list[str]:
+    """What is wrong with each picture at the first glance; empty where nothing is."""
+    totals, left, before = torch.stack((restored.sum((1, 2, 3)), _contrast(restored), _contrast(frames))).tolist()
+    small = min(frames.shape[-2:]) < SMALLEST
+    found = []
+    for total, some, much in zip(totals, left, before, strict=True):
+        blank = "" if small or some >= EMPTY * much else "the network's picture is black or blank"
+        found.append(blank if math.isfinite(total) else NO_NUMBERS)
+    return found
+
+
+def _judged(source: Tensor, restored: Tensor, strength: float) -> list[tuple[Tensor, Verdict]]:
+    """`guard_each` of pictures that look like some."""
+    picture = restored.clamp(0.0, 1.0)
     colour = put_back_colour(source, picture)
     source_gray, picture_gray = gray(source), gray(picture)
     source_half, picture_half = block_means(source_gray, 2), block_means(picture_gray, 2)
     source_light, picture_light = _light(source_half), _light(picture_half)
     whole, local = displacements(source_light, picture_light)
     denied, blur = unexplained(source_light, picture_light)
-    blur *= COARSE
-    shift = float(whole.norm()) * COARSE
-    excess = shift - STILL[0] - STILL[1] * blur
-    if excess > MOVED:
-        return frame, Verdict(0.0, 1.0, shift=shift, reason=ELSEWHERE)
-    if excess > 0.0:
-        picture = shifted(picture, whole * (-excess * COARSE / shift))
+    blur = (blur * COARSE).view(-1, 1, 1, 1)
+    shift = whole.norm(dim=1) * COARSE
+    excess = (shift - STILL[0] - STILL[1] * blur.flatten()).clamp_min(0.0)
+    shifts, excesses = torch.stack((shift, excess)).tolist()
+    moved = [each > MOVED for each in excesses]
+    if all(moved):
+        return [(frame, _elsewhere(each)) for frame, each in zip(source, shifts, strict=True)]
+    if any(excesses):
+        # Those that have gone too far are given up below.
+        part = torch.where(excess > MOVED, 0.0, excess / shift.clamp_min(1e-12)).unsqueeze(1)
+        picture = shifted(picture, -COARSE * part * whole)
         picture_gray = gray(picture)
         picture_half = block_means(picture_gray, 2)
         # So small a move changes little else at a quarter of the size: what was measured there holds.
-        local = local - (whole * (excess / shift)).view(1, 2, 1, 1)
+        local = local - (whole * part).view(-1, 2, 1, 1)
     overshoot, halos = beyond(source_half, picture_half, OVERSHOOT[0] + OVERSHOOT[1] * blur)
     overshoot = enlarged(overshoot, 2, source.shape[-2:])
     picture_gray.sub_(overshoot)
@@ -166,13 +198,28 @@ def guard(frame: Tensor, restored: Tensor, strength: float = 1.0) -> tuple[Tenso
     }
     trust = strength * (1.0 - smooth(torch.stack(list(evidence.values())).amax(0)))
     mix = keep_sharp(source_gray, picture_gray, trust, detail)
-    verdict = _verdict(evidence, mix, strength, picture_gray - source_gray, detail.sharpness, shift)
-    if mix.mask is None or verdict.strength < LEAST * strength:
-        return frame, replace(verdict, strength=0.0, held_back=1.0, sharpness_after=detail.sharpness)
-    result = torch.lerp(source, picture, enlarged(mix.mask, BLOCK, source.shape[-2:]))
-    if mix.added is not None:
-        result.add_(mix.added)
-    return result.clamp_(0.0, 1.0)[0], verdict
+    verdicts = _verdicts(evidence, mix, strength, picture_gray - source_gray, detail.sharpness)
+    kept = [verdict.strength >= LEAST * strength for verdict in verdicts]
+    mixed = source
+    if any(kept):
+        mixed = torch.lerp(source, picture, enlarged(mix.mask, BLOCK, source.shape[-2:]))
+        if mix.added is not None:
+            mixed.add_(mix.added)
+        mixed.clamp_(0.0, 1.0)
+    judged = []
+    for place, verdict in enumerate(verdicts):
+        if moved[place]:
+            judged.append((source[place], _elsewhere(shifts[place])))
+        elif kept[place]:
+            judged.append((mixed[place], replace(verdict, shift=shifts[place])))
+        else:
+            none = replace(verdict, strength=0.0, held_back=1.0, sharpness_after=verdict.sharpness_before)
+            judged.append((source[place], replace(none, shift=shifts[place])))
+    return judged
+
+
+def _elsewhere(shift: float) -> Verdict:
+    return Verdict(0.0, 1.0, shift=shift, reason=ELSEWHERE)
 
 
 def _whole_or_not(frame: Tensor, restored: Tensor, strength: float) -> tuple[Tensor, Verdict]:
@@ -184,9 +231,9 @@ def _whole_or_not(frame: Tensor, restored: Tensor, strength: float) -> tuple[Ten
     return frame, Verdict(0.0, 1.0, before, before, reason=SMOOTHER)
 
 
-def _contrast(picture: Tensor) -> Tensor:
-    """Standard deviation of `[3, H, W]`, from every fourth pixel."""
-    return picture[:, ::COARSE, ::COARSE].clamp(0.0, 1.0).std()
+def _contrast(pictures: Tensor) -> Tensor:
+    """Standard deviation of each of `[N, 3, H, W]`, from every fourth pixel."""
+    return pictures[..., ::COARSE, ::COARSE].clamp(0.0, 1.0).std((1, 2, 3))
 
 
 def _light(half: Tensor) -> Tensor:
@@ -194,25 +241,28 @@ def _light(half: Tensor) -> Tensor:
     return block_means(half.square(), COARSE // 2)
 
 
-def _limits(limits: tuple[tuple[float, float], tuple[float, float]], blur: float) -> tuple[float, float]:
-    """Limits for a blur of so many pixels: fixed parts, and more per pixel."""
+def _limits(limits: tuple[tuple[float, float], tuple[float, float]], blur: Tensor) -> tuple[Tensor, Tensor]:
+    """Limits for blurs of so many pixels: fixed parts, and more per pixel."""
     (low, high), (more_low, more_high) = limits
     return low + more_low * blur, high + more_high * blur
 
 
-def _verdict(
-    evidence: dict[str, Tensor], mix: Mix, strength: float, change: Tensor, before: float, shift: float
-) -> Verdict:
-    """Sum up: shares of the change, and the reason that held most of it."""
+def _verdicts(
+    evidence: dict[str, Tensor], mix: Mix, strength: float, change: Tensor, before: Tensor
+) -> list[Verdict]:
+    """Sum up: shares of the change, and the reason that held most of it, for each of the pictures."""
     weight = block_means(change.abs_(), BLOCK) + 1e-6
-    weight = weight / weight.sum()
-    mask = torch.zeros_like(weight) if mix.mask is None else mix.mask
+    weight = weight / weight.sum((1, 2, 3), keepdim=True)
+    mask = mix.mask * mix.succeeded.view(-1, 1, 1, 1)
     shares = torch.cat(list(evidence.values()), dim=1)
-    counted = torch.cat((shares, shares.amax(1, keepdim=True), mask), dim=1).mul_(weight).sum((0, 2, 3))
-    held = (mask < 0.5 * strength).float().mean().view(1)
-    *found, worst, applied, held_back = torch.cat((counted, held)).tolist()
-    by_reason = {reason: strength * share for reason, share in zip(evidence, found, strict=True)}
-    by_reason[SMOOTHER] = strength * (1.0 - worst) - applied
-    reason = max(by_reason, key=lambda name: by_reason[name])
-    said = reason if strength - applied > 0.1 * strength else ""
-    return Verdict(applied, held_back, before, mix.sharpness, shift, said)
+    counted = torch.cat((shares, shares.amax(1, keepdim=True), mask), dim=1).mul_(weight).sum((2, 3))
+    held = (mask < 0.5 * strength).float().mean((1, 2, 3))
+    numbers = torch.cat((counted, torch.stack((held, before, mix.sharpness), dim=1)), dim=1).tolist()
+    verdicts = []
+    for *found, worst, applied, held_back, was, became in numbers:
+        by_reason = {reason: strength * share for reason, share in zip(evidence, found, strict=True)}
+        by_reason[SMOOTHER] = strength * (1.0 - worst) - applied
+        reason = max(by_reason, key=lambda name: by_reason[name])
+        said = reason if strength - applied > 0.1 * strength else ""
+        verdicts.append(Verdict(applied, held_back, was, became, reason=said))
+    return verdicts

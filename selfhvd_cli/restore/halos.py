@@ -13,15 +13,15 @@ NOISE = 2.0 / 255.0
 """Overshoot that is nothing yet."""
 
 
-def beyond(source: Tensor, picture: Tensor, allowed: float) -> tuple[Tensor, Tensor]:
+def beyond(source: Tensor, picture: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     """What of `picture` lies beyond the values `source` has within about ten pixels.
 
     Args:
-        source, picture: grey `[1, 1, H/2, W/2]`: noise matters less at half the size, and halos show there.
-        allowed: how far beyond is fine, as a share of the range of those values.
+        source, picture: grey `[N, 1, H/2, W/2]`: noise matters less at half the size, and halos show there.
+        allowed: how far beyond is fine, as a share of the range of those values, `[N, 1, 1, 1]`.
 
     Returns:
-        The overshoot, signed, `[1, 1, H/2, W/2]`; and the share of the whole change it makes up, `[1, 1, H/8, W/8]`.
+        The overshoot, signed, `[N, 1, H/2, W/2]`; and the share of the whole change it makes up, `[N, 1, H/8, W/8]`.
     """
     high, low = highest(source), -highest(-source)
     margin = allowed * (high - low) + NOISE
@@ -33,7 +33,7 @@ def beyond(source: Tensor, picture: Tensor, allowed: float) -> tuple[Tensor, Ten
 
 
 def highest(picture: Tensor) -> Tensor:
-    """Largest value within about ten pixels, at every second one: `[1, 1, h/2, w/2]` of `[1, 1, h, w]`."""
+    """Largest value within about ten pixels, at every second one: `[N, 1, h/2, w/2]` of `[N, 1, h, w]`."""
     height, width = picture.shape[-2:]
     padded = F.pad(picture, (4, 4 + width % 2, 4, 4 + height % 2), mode="replicate")
     if picture.device.type != "cpu":

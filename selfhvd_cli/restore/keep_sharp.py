@@ -1,4 +1,4 @@
-"""Keeping sharpness: mixing a result with its input so that the variance of the Laplacian does not fall."""
+"""Keeping sharpness: mixing results with their inputs so that the variance of the Laplacian does not fall."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.ops.blocks import block_means, enlarged
+from selfhvd_cli.ops.constants import spaced
 from selfhvd_cli.ops.stencil import binomial, fine_band, laplacian
 
 BLOCK = 8
@@ -27,7 +28,7 @@ MARGIN = 0.005
 
 
 class Detail(NamedTuple):
-    """Laplacian energies of blocks, `[1, 1, h, w]`, from which that of any mix of the pictures follows."""
+    """Laplacian energies of blocks, `[N, 1, h, w]`, from which that of any mix of the pictures follows."""
 
     source: Tensor
     """Of the input."""
@@ -47,8 +48,8 @@ class Detail(NamedTuple):
     grain: Tensor
     """Of the grain."""
 
-    sharpness: float
-    """Variance of the Laplacian of the whole input, in 8-bit code values."""
+    sharpness: Tensor
+    """Variance of the Laplacian of the whole input, `[N]`, in 8-bit code values."""
 
     def growth(self, floor: float) -> Tensor:
         """How many times the energy of each block has grown."""
@@ -56,7 +57,7 @@ class Detail(NamedTuple):
 
 
 def measure(source: Tensor, picture: Tensor) -> Detail:
-    """Energies of an input and its result, grey `[1, 1, H, W]`."""
+    """Energies of inputs and their results, grey `[N, 1, H, W]`."""
     at_source = laplacian(source)
     at_change = laplacian(picture).sub_(at_source)
     at_grain = fine_band(at_source)
@@ -67,52 +68,67 @@ def measure(source: Tensor, picture: Tensor) -> Detail:
     return Detail(energy, cross, change, grain_source, grain_change, grain, _variance(at_source))
 
 
-def _variance(field: Tensor) -> float:
-    """In 8-bit code values. A Laplacian's mean is next to nothing, so nothing cancels out here."""
-    square, mean = torch.stack((torch.linalg.vector_norm(field).square(), field.mean())).tolist()
-    return (square / field.numel() - mean**2) * 255.0**2
+def _variance(field: Tensor) -> Tensor:
+    """`[N]`, in 8-bit code values. A Laplacian's mean is next to nothing, so nothing cancels out here."""
+    square = torch.linalg.vector_norm(field, dim=(1, 2, 3)).square()
+    return (square / field[0].numel() - field.mean((1, 2, 3)).square()) * 255.0**2
 
 
 class Mix(NamedTuple):
-    """How much of the change and of the input's grain goes into a frame."""
+    """How much of the change and of the input's grain goes into frames."""
 
-    mask: Tensor | None
-    """Share of the change, `[1, 1, h, w]` in blocks; None: the frame stays the input."""
+    mask: Tensor
+    """Share of the change, `[N, 1, h, w]` in blocks."""
 
     added: Tensor | None
-    """Grey picture `[1, 1, H, W]` to add; None: nothing."""
+    """Grey pictures `[N, 1, H, W]` to add; None: nothing."""
 
-    sharpness: float
-    """Variance of the Laplacian of the mixed frame, in 8-bit code values."""
+    sharpness: Tensor
+    """Variance of the Laplacian of the mixed frames, `[N]`, in 8-bit code values."""
+
+    succeeded: Tensor
+    """Whether they are as sharp as their inputs, `[N]`; where they are not, the input must stay."""
+
+
+SHARES = 40
+"""Steps in which a share of the grain that blocks need is chosen."""
+
+MORE = (1.0, 1.5)
+"""Shares that are tried one after the other where the chosen one did not do."""
 
 
 def keep_sharp(source: Tensor, picture: Tensor, trust: Tensor, detail: Detail) -> Mix:
-    """Mix at least as sharp as the input.
+    """Mixes at least as sharp as the inputs.
 
     Blocks that came out smoother get the input's grain back, as much of it as the frame needs in all. Where even all
     of it would not do and more than noise went away, detail was lost, and the input itself comes back.
 
     Args:
-        source, picture: the input and its result, grey `[1, 1, H, W]`.
+        source, picture: the inputs and their results, grey `[N, 1, H, W]`.
         trust: share of the change that may pass, in blocks.
         detail: their energies.
     """
-    quiet = detail.source.flatten().kthvalue(max(1, int(QUIET * detail.source.numel()))).values
+    energies = detail.source.flatten(1)
+    quiet = energies.kthvalue(max(1, int(QUIET * energies.shape[1])), dim=1).values.view(-1, 1, 1, 1)
     surely = ramp(detail.source / (quiet + 1e-9), DETAIL)
     lost = binomial(surely * ramp(_needed_grain(trust, detail), LOST))
     mask = trust * (1.0 - lost)
     needed = binomial(_needed_grain(mask, detail).clamp_(0.0, LOST[1]))
     mixed = torch.lerp(source, picture, enlarged(mask, BLOCK, source.shape[-2:]))
+    share = _needed_share(mask, needed, detail)
     fine: Tensor | None = None
-    for share in (_needed_share(mask, needed, detail), 1.0, 1.5):
+    more = iter(MORE)
+    while True:
         added: Tensor | None = None
-        if share > 0.0:
+        if bool(share.any()):
             fine = fine_band(source) if fine is None else fine
-            added = enlarged(needed * share, BLOCK, source.shape[-2:]).mul_(fine)
+            added = enlarged(needed * share.view(-1, 1, 1, 1), BLOCK, source.shape[-2:]).mul_(fine)
         after = _variance(laplacian(mixed if added is None else mixed + added))
-        if after >= detail.sharpness:
-            return Mix(mask, added, after)
-    return Mix(None, None, detail.sharpness)
+        succeeded = after >= detail.sharpness
+        again = next(more, None)
+        if again is None or bool(succeeded.all()):
+            return Mix(mask, added, after, succeeded)
+        share = torch.where(succeeded, share, again)
 
 
 def _needed_grain(mask: Tensor, detail: Detail) -> Tensor:
@@ -127,22 +143,19 @@ def _gain(mask: Tensor, detail: Detail) -> Tensor:
     return 2.0 * mask * detail.cross + mask.square() * detail.change
 
 
-def _needed_share(mask: Tensor, needed: Tensor, detail: Detail) -> float:
-    """The smallest share of the blocks' needs with which the frame as a whole loses nothing, 0 to 1."""
+def _needed_share(mask: Tensor, needed: Tensor, detail: Detail) -> Tensor:
+    """The smallest share of the blocks' needs with which each frame as a whole loses nothing, `[N]`, 0 to 1."""
     # All blocks' gain is a quadratic in the share.
     slopes = needed * (detail.grain_source + mask * detail.grain_change)
     terms = (_gain(mask, detail), slopes, needed.square() * detail.grain, detail.source)
-    gain, slope, bend, energy = torch.cat(terms, dim=1).sum((0, 2, 3)).tolist()
-    if gain >= 0.0:
-        return 0.0
-    missing = MARGIN * energy - gain
-    for step in range(1, 41):
-        if 2.0 * slope * step / 40 + bend * (step / 40) ** 2 >= missing:
-            return step / 40
-    return 1.0
+    gain, slope, bend, energy = torch.cat(terms, dim=1).sum((2, 3)).unsqueeze(2).unbind(1)
+    shares = spaced(1.0 / SHARES, 1.0, SHARES, gain.device)
+    enough = 2.0 * slope * shares + bend * shares.square() >= MARGIN * energy - gain
+    first = torch.where(enough, shares, 1.0).amin(1)
+    return torch.where(gain[:, 0] >= 0.0, 0.0, first)
 
 
-def ramp(measured: Tensor, limits: tuple[float, float]) -> Tensor:
+def ramp(measured: Tensor, limits: tuple[float | Tensor, float | Tensor]) -> Tensor:
     """0 where a measure is below the first limit, 1 above the second, smooth between."""
     position = ((measured - limits[0]) / (limits[1] - limits[0])).clamp_(0.0, 1.0)
     return position * position * (3.0 - 2.0 * position)

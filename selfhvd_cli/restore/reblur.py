@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selfhvd_cli.ops.blocks import block_means
+from selfhvd_cli.ops.constants import numbers
 from selfhvd_cli.ops.stencil import binomial
 
 LENGTHS = (1.0, 2.0, 4.0, 7.0)
@@ -28,24 +29,23 @@ NOISE = 2.0 / 255.0
 """Difference that noise and rounding explain at the coarse scale."""
 
 
-def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, float]:
+def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
     """The share of the change from `source` to `picture` that no blur of `picture` explains, and the blur that does.
 
     Args:
-        source, picture: grey `[1, 1, h, w]` in linear light (blur adds light, not code values), at a coarse scale.
+        source, picture: grey `[N, 1, h, w]` in linear light (blur adds light, not code values), at a coarse scale.
 
     Returns:
-        `[1, 1, h/2, w/2]` in [0, 1]: 0 where the input is a blurred version of the result (or they are alike up to
+        `[N, 1, h/2, w/2]` in [0, 1]: 0 where the input is a blurred version of the result (or they are alike up to
         noise), 1 where the result shows what the input denies; and the length of the blur that explains the input
-        best over all, in pixels of that scale, drawn to 0 the less it explains.
+        best over all, `[N]`, in pixels of that scale, drawn to 0 the less it explains.
     """
     blurred = F.conv2d(F.pad(picture, (RADIUS,) * 4, mode="replicate"), kernels(source.device))
     errors = blurred.sub_(source).square_()
     change = (picture - source).square()
-    all_change, *overall = torch.cat((change.mean().view(1), errors.mean((0, 2, 3)))).tolist()
-    best = min(range(len(overall)), key=overall.__getitem__)
-    explained = 1.0 - overall[best] / max(all_change, 1e-12)
-    length = lengths()[best] * min(max(explained / 0.5, 0.0), 1.0)
+    least, best = errors.mean((2, 3)).min(1)
+    explained = 1.0 - least / change.mean((1, 2, 3)).clamp_min(1e-12)
+    length = numbers(lengths(), source.device)[best] * (explained / 0.5).clamp(0.0, 1.0)
 
     error, change = _around(errors).amin(1, keepdim=True), _around(change)
     left = (torch.minimum(error, change) - NOISE**2).clamp_min(0.0)
@@ -57,9 +57,9 @@ def _around(squares: Tensor) -> Tensor:
     return binomial(block_means(squares, 2))
 
 
-def lengths() -> list[float]:
+def lengths() -> tuple[float, ...]:
     """The length of each kernel of the bank, in pixels; round ones count little, since sharpening looks like them."""
-    return [length for length in LENGTHS for _ in range(DIRECTIONS)] + [0.5 * sigma for sigma in SPREADS]
+    return (*(length for length in LENGTHS for _ in range(DIRECTIONS)), *(0.5 * sigma for sigma in SPREADS))
 
 
 @cache

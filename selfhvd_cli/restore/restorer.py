@@ -42,8 +42,8 @@ class Convention:
     """The network's forward takes `keep` and computes those frames only, all frames being sources."""
 
     remembers_frames: bool = False
-    """The network also takes frames one by one, `shot`, and restores single ones among them, `restore_shot`: what
-    it computed of a frame is then used for every other that this one helps."""
+    """The network also takes frames one by one, `shot`, and restores some among them, `restore_shots`: what it
+    computed of a frame is then used for every other that this one helps."""
 
 
 class Restorer(nn.Module):
@@ -81,16 +81,20 @@ class Restorer(nn.Module):
         return self._taken(restored, height, width)
 
     def shot(self, load: Callable[[], Tensor]) -> Any:
-        """One frame for `restore_shot`; only of networks that remember frames.
+        """One frame for `restore_shots`; only of networks that remember frames.
 
         Args:
             load: gives the frame, `[3, H, W]`, RGB in [0, 1], as often as it is called.
         """
         return cast(Any, self.network).shot(lambda: self._given(load()[None, None])[0])
 
-    def restore_shot(self, shots: Sequence[Any], target: int, height: int, width: int) -> Tensor:
-        """Restore one of consecutive frames of this size; `[3, H, W]`, float32, RGB, unclamped."""
-        return self._taken(cast(Any, self.network).restore_shot(shots, target), height, width)[0]
+    def restore_shots(self, targets: Sequence[tuple[Sequence[Any], int]], height: int, width: int) -> Tensor:
+        """Restore frames of this size together, each given as the consecutive frames around it and its place there.
+
+        Returns:
+            `[B, 3, H, W]`, float32, RGB, unclamped.
+        """
+        return self._taken(cast(Any, self.network).restore_shots(targets), height, width)
 
     def _given(self, frames: Tensor) -> Tensor:
         """Frames as the network wants them."""

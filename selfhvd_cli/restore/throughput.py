@@ -20,6 +20,7 @@ from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.arrange import in_precision
 from selfhvd_cli.restore.moving_picture import moving_picture
+from selfhvd_cli.restore.plan import frames_together
 from selfhvd_cli.restore.restorer import Restorer
 
 ROOFLINE_SHAPES = ((64, 128), (128, 64), (256, 32))
@@ -98,17 +99,19 @@ def _seconds(steps: Sequence[Callable[[], object]], device: torch.device) -> lis
 
 
 def _steps(restorer: Restorer, frames: Tensor, keep: slice) -> list[Callable[[], object]]:
-    """What restores the frames of `keep` among `[T, 3, H, W]` as a stream would: frame by frame, or all at once."""
+    """What restores the frames of `keep` among `[T, 3, H, W]` as a stream would: some by some, or all at once."""
     if not restorer.convention.remembers_frames:
         return [lambda: restorer(frames.unsqueeze(0), keep)]
     shots = [restorer.shot(lambda frame=frame: frame) for frame in frames]  # type: ignore[misc]
 
-    def step(index: int) -> None:
+    def step(targets: Sequence[int]) -> None:
         # One new frame for every result; the others have been met before.
-        shots[index] = restorer.shot(lambda: frames[index])
-        restorer.restore_shot(shots, index, *frames.shape[-2:])
+        for target in targets:
+            shots[target] = restorer.shot(lambda target=target: frames[target])  # type: ignore[misc]
+        restorer.restore_shots([(shots, target) for target in targets], *frames.shape[-2:])
 
-    return [partial(step, index) for index in range(*keep.indices(len(frames)))]
+    wanted, count = range(*keep.indices(len(frames))), frames_together(frames.device)
+    return [partial(step, wanted[begin : begin + count]) for begin in range(0, len(wanted), count)]
 
 
 def roofline(compute: Compute) -> float:

@@ -37,6 +37,14 @@ class Area:
     left: int
     right: int
 
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
     def of(self, frames: Tensor) -> Tensor:
         """The view `[..., bottom - top, right - left]` of `[..., H, W]`."""
         return frames[..., self.top : self.bottom, self.left : self.right]

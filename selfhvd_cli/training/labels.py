@@ -10,7 +10,7 @@ from torch import Tensor
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.engine import Engine
-from selfhvd_cli.restore.packing import pack
+from selfhvd_cli.restore.held import Packed
 from selfhvd_cli.restore.plan import Plan, estimate_memory
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.training.footage import Footage, Shot
@@ -62,5 +62,5 @@ class RestoredLabels:
         if estimate_memory(self.row, Plan(window, 0), *shot.size, torch.float32) > WHOLE_BYTES:
             plan = replace(plan, tile=TILE, tile_overlap=self.row.tile_overlap)
         engine = Engine(self.restorer, plan, self.compute)
-        frames = [pack(shot.picture(first + i)) for i in range(window)]
+        frames = [Packed.of(shot.picture(first + i)) for i in range(window)]
         return engine.restore(frames, slice(frame - first, frame - first + 1))[0].clamp(0, 1)

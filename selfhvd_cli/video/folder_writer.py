@@ -18,10 +18,12 @@ from torch import Tensor
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.durable import exchange, sync
 from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import JPEG, SUFFIXES
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.pixel_formats import PixelLayout
 from selfhvd_cli.video.pixels import planes_of
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.segments import Keeper, Piece
@@ -79,12 +81,19 @@ class FolderWriter:
         """What must be the same for segments of two runs to make one folder."""
         return f"frames {self.like.width}x{self.like.height} {self.like.bit_depth}"
 
-    def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None:
+    @property
+    def layout(self) -> PixelLayout | None:
+        """Pictures are written in RGB."""
+        return None
+
+    def write(self, frame: SourceFrame, restored: Tensor | Codes | None = None) -> None:
         """Write one picture.
 
         Args:
             restored: `[3, H, W]` RGB in [0, 1]; None writes the frame as it was decoded.
         """
+        if isinstance(restored, Codes):
+            raise ValueError("a folder of pictures takes RGB, not codes")
         number = self.count
         self.count += 1
         name = frame.name or f"frame_{self.count:06d}.png"

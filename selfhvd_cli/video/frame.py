@@ -7,7 +7,8 @@ from fractions import Fraction
 import av
 from torch import Tensor
 
-from selfhvd_cli.video.pixel_formats import planar_format
+from selfhvd_cli.video.codes import Codes, codes_of
+from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of, planar_format
 from selfhvd_cli.video.pixels import Signal, to_format, to_rgb
 
 
@@ -45,6 +46,15 @@ class SourceFrame:
         """The same computed anew, whatever was remembered."""
         planar = to_format(self.picture, planar_format(self.picture.format.name), self.signal)
         return to_rgb(planar, self.signal)
+
+    @property
+    def layout(self) -> PixelLayout | None:
+        """How the planes of `codes()` are laid out."""
+        return layout_of(planar_format(self.picture.format.name))
+
+    def codes(self) -> Codes | None:
+        """The codes of the planes, a copy; None where they are too deep for a device."""
+        return codes_of(self.picture, self.signal)
 
     def remember(self, rgb: Tensor) -> None:
         """Give the RGB view back to the frame, which then need not compute it again; a buffer may have made it

@@ -101,7 +101,7 @@ def to_rgb(picture: av.VideoFrame, signal: Signal) -> Tensor:
     height, width = planes[0].shape
     result = torch.empty(3, height, width)
     rgb = result.numpy()
-    offset, scale, _, _ = _codes(layout, signal)
+    offset, scale, _, _ = code_range(layout, signal)
     order = {"gbr": (2, 0, 1), "gray": (0, 0, 0)}.get(layout.kind)
     for rows in _bands(height, width):
         if order is not None:
@@ -131,7 +131,7 @@ def add_change(picture: av.VideoFrame, before: Tensor, after: Tensor, signal: Si
     height, width = planes[0].shape
     red_weight, blue_weight = signal.weights
     weights = (red_weight, 1 - red_weight - blue_weight, blue_weight)
-    scale = float(layout.top) if layout.kind == "gray" else _codes(layout, signal)[1]
+    scale = float(layout.top) if layout.kind == "gray" else code_range(layout, signal)[1]
     for rows in _bands(height, width):
         change = np.clip(new[:, rows], 0, 1)
         change -= old[:, rows]
@@ -165,7 +165,7 @@ def _chroma_rgb(
     cb: Array, cr: Array, rows: slice, width: int, layout: PixelLayout, signal: Signal
 ) -> tuple[Array, Array, Array]:
     """What chroma adds to each of R, G, B in a band of luma rows, interpolated linearly."""
-    _, _, middle, scale = _codes(layout, signal)
+    _, _, middle, scale = code_range(layout, signal)
     red_weight, blue_weight = signal.weights
     green_weight = 1 - red_weight - blue_weight
     above = max(rows.start // layout.sub_y - 1, 0)  # one more row on each side, for the interpolation
@@ -209,7 +209,7 @@ def _chroma_change(change: Array, layout: PixelLayout, signal: Signal) -> tuple[
     luma = red * np.float32(red_weight)
     luma += green * np.float32(1 - red_weight - blue_weight)
     luma += blue * np.float32(blue_weight)
-    scale = _codes(layout, signal)[3]
+    scale = code_range(layout, signal)[3]
     cb, cr = blue - luma, red - luma
     cb *= np.float32(scale / (2 * (1 - blue_weight)))
     cr *= np.float32(scale / (2 * (1 - red_weight)))
@@ -218,7 +218,7 @@ def _chroma_change(change: Array, layout: PixelLayout, signal: Signal) -> tuple[
     return cb, cr
 
 
-def _codes(layout: PixelLayout, signal: Signal) -> tuple[float, float, float, float]:
+def code_range(layout: PixelLayout, signal: Signal) -> tuple[float, float, float, float]:
     """Black level and span of luma, middle and span of chroma, in codes (ITU-T H.273, equations 20-31)."""
     step = 1 << (layout.bits - 8)
     if signal.full_range:

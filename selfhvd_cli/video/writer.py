@@ -17,6 +17,7 @@ from av.packet import Packet
 from torch import Tensor
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.container import COARSE_CLOCKS, plan_layout
 from selfhvd_cli.video.donor import Donor
 from selfhvd_cli.video.encoders import Encoding
@@ -29,9 +30,10 @@ from selfhvd_cli.video.muxing import Job, Opened, open_output
 from selfhvd_cli.video.opening import raise_if_out_of_memory
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.picture_stream import PictureStream
+from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.receipt_lines import say_plan, say_result
-from selfhvd_cli.video.restored_picture import restored_picture
+from selfhvd_cli.video.restored_picture import restored_picture, work_format
 from selfhvd_cli.video.segments import Keeper
 from selfhvd_cli.video.tags import changed_dates
 from selfhvd_cli.video.verify import verify
@@ -50,7 +52,10 @@ class Writer(Protocol):
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None: ...
+    @property
+    def layout(self) -> PixelLayout | None: ...
+
+    def write(self, frame: SourceFrame, restored: Tensor | Codes | None = None) -> None: ...
 
     def keep(self, keeper: Keeper) -> bool: ...
 
@@ -148,13 +153,19 @@ class VideoWriter:
         assert self._pictures is not None, "a writer is used inside a with statement"
         return self._pictures.encoder_in_words()
 
-    def write(self, frame: SourceFrame, restored: Tensor | None = None) -> None:
+    @property
+    def layout(self) -> PixelLayout | None:
+        """In what layout it also takes codes in place of RGB; None where in none."""
+        assert self._opened is not None, "a writer is used inside a with statement"
+        return layout_of(work_format(self._opened.plan.pixel_format))
+
+    def write(self, frame: SourceFrame, restored: Tensor | Codes | None = None) -> None:
         """Encode one frame; frames come in order.
 
         Args:
             restored: `[3, H, W]` RGB in [0, 1]. Its difference to `frame.rgb()` is added to the frame's own planes,
-                so what is not changed stays bit-exact. None encodes the frame as it was decoded. Of no account for
-                a frame of a kept segment.
+                so what is not changed stays bit-exact. Or these planes' new codes. None encodes the frame as it was
+                decoded. Of no account for a frame of a kept segment.
 
         Raises:
             DiskFault: the disk is full or gone.

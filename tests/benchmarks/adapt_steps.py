@@ -123,7 +123,7 @@ def frame_by_frame(network: Any, clips: Any, wanted: Sequence[int]) -> Any:
     outputs = []
     for clip in clips:
         shots = [network.shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
-        outputs += [network.restore_shot(shots, target) for target in wanted]
+        outputs += [network.restore_shots([(shots, target)]) for target in wanted]
     return torch.cat(outputs).unflatten(0, (len(clips), len(wanted)))
 
 

@@ -24,9 +24,9 @@ from typing import Any
 STAGES = (
     ("network", "selfhvd_cli.restore.restorer", "Restorer.forward"),
     ("network", "selfhvd_cli.restore.restorer", "Restorer.shot"),
-    ("network", "selfhvd_cli.restore.restorer", "Restorer.restore_shot"),
-    ("guard", "selfhvd_cli.restore.windows", "judge"),
-    ("packing", "selfhvd_cli.restore.windows", "pack"),
+    ("network", "selfhvd_cli.restore.restorer", "Restorer.restore_shots"),
+    ("guard", "selfhvd_cli.restore.stream", "judge"),
+    ("packing", "selfhvd_cli.restore.held", "pack"),
     ("planes to RGB", "selfhvd_cli.video.frame", "to_rgb"),
     ("change to planes", "selfhvd_cli.video.restored_picture", "add_change"),
     ("encode", "selfhvd_cli.video.picture_stream", "PictureStream._encode"),

@@ -30,15 +30,16 @@ from imaginary_device import NUMBER, Distant, imaginary_device, is_distant
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.engine import Engine
+from selfhvd_cli.restore.held import Planes
 from selfhvd_cli.restore.load import load_restorer
-from selfhvd_cli.restore.packing import pack
-from selfhvd_cli.restore.plan import Plan
-from selfhvd_cli.restore.windows import Frame, judge
+from selfhvd_cli.restore.plan import TOGETHER, Plan
+from selfhvd_cli.restore.stream import judge
+from selfhvd_cli.restore.windows import Frame
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.weights.store import resolve
 
-BEFORE = 5
-"""Frames that come first: a frame amid a clip finds most of what it needs of its neighbours computed."""
+BEFORE, BEHIND = 5, 4
+"""Frames that come first, and last: a frame amid a clip finds most of what it needs of its neighbours computed."""
 
 
 class Operators(TorchDispatchMode):
@@ -87,38 +88,48 @@ def counted() -> Iterator[Counter[str]]:
         yield counts
 
 
-def commands(clip: Path, frames: int) -> dict[str, list[Counter[str]]]:
-    """Of each of `frames` frames: what the network and the guard ask."""
+def commands(clip: Path, frames: int, together: int) -> dict[str, list[Counter[str]]]:
+    """Of each of `frames` times `together` frames: what the network and the rest ask."""
     with open_reader(clip, None, None) as reader:
-        packed = [pack(frame.rgb().clone()) for _, frame in zip(range(BEFORE + 2 * frames), reader, strict=False)]
+        held = [Planes(codes) for frame in reader if (codes := frame.codes()) is not None]
     restorer = load_restorer("lite", "lite", resolve("lite"), torch.device("cpu")).restorer
-    plan = Plan(window=len(packed), overlap=2, tile=None)
-    found: dict[str, list[Counter[str]]] = {"network": [], "guard": []}
+    plan = Plan(window=len(held), overlap=2, together=together)
+    found: dict[str, list[Counter[str]]] = {"network": [], "rest": []}
     with imaginary_device() as device:
         engine = Engine(restorer.to(device), plan, Compute(device, torch.float32, "imagined"))
-        pictures = engine.restore_each(packed, slice(BEFORE - 1, BEFORE + frames))
-        next(pictures)
-        for index, frame in enumerate(packed[BEFORE : BEFORE + frames]):
+        engine.restore_each([(held[: BEFORE + BEHIND], BEFORE - 1)])
+        for first in range(BEFORE, BEFORE + frames * together, together):
+            targets = range(first, first + together)
+            jobs = [(held[: target + BEHIND + 1], target) for target in targets]
             with counted() as network:
-                picture = next(pictures)
-            with counted() as guard:
-                judge(Frame(frame, Fraction(index)), picture, plan, engine)
+                pictures = engine.restore_each(jobs)
+            pairs = [
+                (Frame(held[target], Fraction(target)), picture)
+                for target, picture in zip(targets, pictures, strict=True)
+            ]
+            with counted() as rest:
+                for _ in judge(pairs, plan, engine):
+                    pass
             found["network"].append(network)
-            found["guard"].append(guard)
+            found["rest"].append(rest)
     return found
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("speed.py commands", description=__doc__)
     parser.add_argument("--size", default="1920x1080", help="of the clip (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=6, help="to count (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=3, help="to count, times those together (default: %(default)s)")
+    parser.add_argument("--together", type=int, default=TOGETHER, help="frames at a time (default: %(default)s)")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        found = commands(make_clip(Path(folder), chosen.size, BEFORE + 2 * chosen.frames), chosen.frames)
+        length = BEFORE + BEHIND + chosen.frames * chosen.together
+        found = commands(make_clip(Path(folder), chosen.size, length), chosen.frames, chosen.together)
     if chosen.json:
         print(json.dumps(found, indent=2))
         return
-    print(f"{chosen.size}, of each of {chosen.frames} frames: commands to the device, waits for it")
-    for part, frames in found.items():
-        print(f"{part:<8}", *(f"{each['commands']:>6} {each['waits']:>3}" for each in frames))
+    print(f"{chosen.size}, {chosen.together} at a time; of each time: commands to the device, waits for it")
+    for part, times in found.items():
+        print(f"{part:<8}", *(f"{each['commands']:>6} {each['waits']:>3}" for each in times))
+    whole = sum(each["commands"] for times in found.values() for each in times)
+    print(f"commands for a frame: {whole / (chosen.frames * chosen.together):.0f}")

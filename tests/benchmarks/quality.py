@@ -25,7 +25,7 @@ from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.source_frames import choose_sources
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.restorer import Restorer
-from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.restore.stream import restore_clips
 from selfhvd_cli.synthesis.clips import draw_clip
 from selfhvd_cli.synthesis.pool import read_photos
 from selfhvd_cli.synthesis.recorded_shake import read_rotation_log
@@ -79,7 +79,7 @@ def restored(restorer: Restorer, guard: bool) -> Method:
         clips = (Clip(pictures[i : i + 1], (Fraction(i, 30),)) for i in range(len(frames)))
         plan = Plan(window=len(frames), overlap=0, guard=guard)
         with torch.inference_mode():
-            return [_bytes(result.frame) for result in restore_stream(restorer, clips, plan, compute)]
+            return [_bytes(result.frame) for result in restore_clips(restorer, clips, plan, compute)]
 
     return run
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from selfhvd_cli.nets import lite
 from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.nets.lite_looks import Look, Looking, Restoring
 from selfhvd_cli.ops.constants import numbers, spaced
 from selfhvd_cli.ops.correlation import correlate, displacements
 from selfhvd_cli.ops.sharpness import sharpness
@@ -114,9 +117,37 @@ def test_small_pictures_at_once_are_those_of_one_frame_after_the_other() -> None
         together = network(clips, slice(1, 4))
         for clip, result in zip(clips, together, strict=True):
             shots = [network.shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
-            alone = torch.cat([network.restore_shot(shots, target) for target in range(1, 4)])
+            alone = torch.cat([network.restore_shots([(shots, target)]) for target in range(1, 4)])
             assert float((alone - clip[1:4]).abs().mean()) > 0.01, "the network does something"
             assert torch.allclose(alone, result, atol=1e-4)
+
+
+def test_frames_on_different_ways_restored_together_are_those_restored_alone() -> None:
+    """Sharp, softly and heavily blurred ones: each chooses its sizes as if it were alone."""
+    path = find(parse_reference("lite"))
+    assert path is not None
+    network = Lite().eval()
+    network.load_state_dict(load_state_dict(path))
+    clip = moving_picture(7, 512, 640)
+    for place, blur in enumerate((1, 9, 25, 1, 41, 5, 1)):
+        margins = torch.nn.functional.pad(clip[place : place + 1], (blur // 2, blur // 2, 0, 0), mode="replicate")
+        clip[place] = torch.nn.functional.avg_pool2d(margins, (1, blur), 1)[0]
+    asked: list[tuple[int, ...]] = []
+    answer = network._answer
+
+    def counted(requests: Sequence[Looking | Restoring]) -> Sequence[Look | torch.Tensor]:
+        asked.append((len(requests), *requests[0].kind))
+        return answer(requests)
+
+    network._answer = counted  # type: ignore[method-assign]
+    with torch.inference_mode():
+        shots = [network.shot(lambda frame=frame: frame) for frame in clip.split(1)]  # type: ignore[misc]
+        together = network.restore_shots([(shots, target) for target in range(7)])
+        at_once = len(asked)
+        alone = torch.cat([network.restore_shots([(shots, target)]) for target in range(7)])
+    assert torch.allclose(together, alone, atol=1e-4)
+    assert len({tuple(kind) for _, *kind in asked[:at_once]}) > 3, "several ways were taken"
+    assert at_once < 0.6 * (len(asked) - at_once)
 
 
 def test_a_still_clip_stays_as_it_is_before_training(network: Lite) -> None:

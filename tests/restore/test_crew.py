@@ -20,10 +20,11 @@ from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import SelfHVDError, WeightsFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.crew import Crew, Post
+from selfhvd_cli.restore.held import Held, Packed
 from selfhvd_cli.restore.load import load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.plan import Plan
-from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.restore.stream import restore_clips
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.save import save_state_dict
@@ -50,9 +51,9 @@ def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
     clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
     compute = choose_compute("cpu")
     restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
-    alone = list(restore_stream(restorer, clips, PLAN, compute))
+    alone = list(restore_clips(restorer, clips, PLAN, compute))
     with crew_of(2, weights) as crew:
-        together = list(restore_stream(restorer, clips, PLAN, compute, crew))
+        together = list(restore_clips(restorer, clips, PLAN, compute, crew))
     assert [each.time for each in together] == [each.time for each in alone] == [clip.times[0] for clip in clips]
     assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
     assert not torch.equal(alone[5].frame, frames[5]), "the network changes the frames"
@@ -70,32 +71,36 @@ def test_the_embedded_network_gives_the_same_bits_in_two_processes() -> None:
     restorer = load_restorer("lite", "lite", path, compute.device).restorer
     try:
         torch.set_num_threads(2)
-        alone = list(restore_stream(restorer, clips, plan, compute))
+        alone = list(restore_clips(restorer, clips, plan, compute))
         with Crew([Post("lite", "lite", path, compute, plan, 2)] * 2) as crew:
-            together = list(restore_stream(restorer, clips, plan, compute, crew))
+            together = list(restore_clips(restorer, clips, plan, compute, crew))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
     assert any(each.verdict.strength > 0 for each in alone)
 
 
+def black() -> list[Held]:
+    return [Packed.of(torch.zeros(3, 32, 32)) for _ in range(4)]
+
+
 def test_a_crew_that_is_left_early_ends(weights: Path) -> None:
-    work = ((index, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4)) for index in range(100))
+    work = ((index, black(), slice(0, 4)) for index in range(100))
     with crew_of(2, weights) as crew:
         first = next(iter(crew.restore(work)))
     assert first[0] == 0
 
 
 def test_what_a_process_cannot_load_is_told_as_by_one(tmp_path: Path) -> None:
-    work = [(0, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4))]
+    work = [(0, black(), slice(0, 4))]
     with crew_of(1, tmp_path / "none.safetensors") as crew, pytest.raises(WeightsFault, match="no such file"):
         list(crew.restore(work))
 
 
 def test_a_process_that_dies_ends_the_run_with_word_of_it(weights: Path) -> None:
-    def work() -> Iterator[tuple[int, torch.Tensor, slice]]:
+    def work() -> Iterator[tuple[int, list[Held], slice]]:
         for index in range(10):
-            yield index, torch.zeros(4, 3, 32, 32, dtype=torch.int16), slice(0, 4)
+            yield index, black(), slice(0, 4)
             if index == 3:
                 for process in active_children():
                     process.kill()

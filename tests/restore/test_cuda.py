@@ -21,7 +21,7 @@ from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.plan import Plan, choose_plan
 from selfhvd_cli.restore.precision import LEAST_PSNR, try_precision
-from selfhvd_cli.restore.windows import Restored, restore_stream
+from selfhvd_cli.restore.stream import Restored, restore_clips
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.store import find
@@ -44,7 +44,7 @@ def restored(compute: Compute, count: int = 14, plan: Plan = PLAN) -> list[Resto
     grain = 0.05 * torch.rand(count, 3, 144, 200, generator=torch.Generator().manual_seed(2))
     frames = (moving_picture(count, 144, 200) + grain).clamp(0, 1)
     clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
-    return list(restore_stream(lite(compute.device).restorer, clips, plan, compute))
+    return list(restore_clips(lite(compute.device).restorer, clips, plan, compute))
 
 
 def psnr(one: Tensor, two: Tensor) -> float:
@@ -87,7 +87,7 @@ def test_the_guard_judges_as_on_the_cpu() -> None:
 def test_too_little_memory_means_smaller_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     compute = choose_compute("cuda")
     loaded = lite(compute.device)
-    genuine, failed = loaded.restorer.restore_shot, [0]
+    genuine, failed = loaded.restorer.restore_shots, [0]
 
     def short_of_memory(*arguments: object) -> Tensor:
         if not failed[0]:
@@ -95,9 +95,9 @@ def test_too_little_memory_means_smaller_pieces(monkeypatch: pytest.MonkeyPatch)
             torch.empty(1 << 50, dtype=torch.uint8, device=compute.device)
         return genuine(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loaded.restorer, "restore_shot", short_of_memory)
+    monkeypatch.setattr(loaded.restorer, "restore_shots", short_of_memory)
     clips = [Clip(frame.unsqueeze(0), (Fraction(n, 30),)) for n, frame in enumerate(moving_picture(6, 144, 200))]
-    results = list(restore_stream(loaded.restorer, clips, PLAN, compute))
+    results = list(restore_clips(loaded.restorer, clips, PLAN, compute))
     assert len(results) == 6
     assert "out of memory" in " ".join(event for each in results for event in each.events)
 
@@ -110,7 +110,7 @@ def test_a_run_left_early_leaves_no_thread_and_no_memory() -> None:
     torch.cuda.synchronize()
     before, threads = torch.cuda.memory_allocated(), threading.active_count()
     clips = (Clip(torch.rand(1, 3, 144, 200), (Fraction(n, 30),)) for n in range(10_000))
-    stream = restore_stream(loaded.restorer, clips, PLAN, compute)
+    stream = restore_clips(loaded.restorer, clips, PLAN, compute)
     assert isinstance(stream, Iterator)
     next(stream)
     stream.close()  # type: ignore[attr-defined]

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selfhvd_cli.ops.sharpness import gray, sharpness
+from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.displacement import displacements
-from selfhvd_cli.restore.guard import ELSEWHERE, Verdict, guard
+from selfhvd_cli.restore.guard import ELSEWHERE, Verdict, guard, guard_each
 
 
 @cache
@@ -166,6 +167,25 @@ def test_a_wrong_result_is_held_back(wrong: str, length: int) -> None:
     assert (result - frame).abs().mean() < 0.5 / 255
     assert verdict.held_back > 0.9
     assert verdict.reason
+
+
+def test_frames_judged_together_are_judged_as_if_each_were_alone() -> None:
+    """Good ones, wrong ones, and what takes another way through the guard, each in the company of all others."""
+    sharp = leaves(8)
+    frames = [shaken(sharp, length, 8) for length in (1, 5, 9)]
+    wanted = {**WRONG, "true": lambda sharp, frame: sharp, "moved a little": lambda sharp, frame: moved(sharp, 0.3),
+              "softer": lambda sharp, frame: smooth(frame.unsqueeze(0))[0],
+              "discoloured": lambda sharp, frame: sharp + torch.tensor([0.05, 0.0, -0.03]).view(3, 1, 1)}  # fmt: skip
+    pairs = [(frame, made(sharp, frame)) for made in wanted.values() for frame in frames]
+    together = guard_each(*(torch.stack(pictures) for pictures in zip(*pairs, strict=True)))
+    reasons = set()
+    for (result, verdict), pair in zip(together, pairs, strict=True):
+        alone, said = guard(*pair)
+        assert torch.allclose(result, alone, atol=1e-5)
+        assert verdict.reason == said.reason
+        assert verdict.strength == pytest.approx(said.strength, abs=1e-4)
+        reasons.add(verdict.reason)
+    assert len(reasons) >= 6
 
 
 @pytest.mark.parametrize("length", [1, 5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from selfhvd_cli.restore.memory import available_host_memory, available_memory, 
 from selfhvd_cli.restore.plan import (
     COMFORTABLE_TILE,
     SHORTEST_WINDOW,
+    TOGETHER,
     Plan,
     buffer_memory,
     choose_plan,
     estimate_memory,
 )
 from selfhvd_cli.restore.restorer import Convention, Restorer
-from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.restore.stream import restore_clips
 
 GIB = 1 << 30
 
@@ -46,17 +48,56 @@ class Hungry(nn.Module):
 def test_running_out_of_memory_is_retried_smaller_and_told(error: type[Exception], most: int) -> None:
     frames = texture(1, 128, 150).expand(11, -1, -1, -1)
     restorer = Restorer(Hungry(most, error), Convention())
-    results = list(restore_stream(restorer, one_frame_clips(frames), Plan(8, 2, guard=False), CPU))
+    results = list(restore_clips(restorer, one_frame_clips(frames), Plan(8, 2, guard=False), CPU))
     torch.testing.assert_close(torch.stack([r.frame for r in results]), frames * 0.5, atol=4e-5, rtol=0)
     events = [event for result in results for event in result.events]
     assert events
     assert all("out of memory" in event and "px" in event for event in events)
 
 
+class HungryForEach(nn.Module):
+    """Remembers frames and brightens them; fails where it is to restore more than some at a time."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def shot(self, load: Callable[[], Tensor]) -> Tensor:
+        return load()
+
+    def restore_shots(self, targets: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
+        if len(targets) > self.most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return torch.cat([shots[target] for shots, target in targets]) * 0.5
+
+
+def test_fewer_frames_at_a_time_come_before_smaller_pieces() -> None:
+    frames = texture(1, 128, 150).expand(11, -1, -1, -1)
+    restorer = Restorer(HungryForEach(1), Convention(selects_frames=True, remembers_frames=True))
+    plan = Plan(5, 4, together=4, guard=False)
+    results = list(restore_clips(restorer, one_frame_clips(frames), plan, CPU))
+    torch.testing.assert_close(torch.stack([r.frame for r in results]), frames * 0.5, atol=4e-5, rtol=0)
+    events = [event for result in results for event in result.events]
+    assert len(events) == 2
+    assert "with windows of 5 frames, whole frames, 2 at a time" in events[0]
+    assert events[1].endswith("windows of 5 frames, whole frames")
+
+
+def test_an_accelerator_restores_frames_together_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("selfhvd_cli.restore.plan.available_memory", lambda device, limit: limit)
+    cuda = Compute(torch.device("cuda"), torch.float16, "a test")
+    row = ARCHITECTURES["lite"]
+    large = choose_plan(row, 1080, 1920, cuda, max_memory=16 * GIB)
+    assert (large.together, large.tile, large.window) == (TOGETHER, None, row.window)
+    small = choose_plan(row, 1080, 1920, cuda, max_memory=4 * GIB)
+    assert (small.together, small.tile) < (TOGETHER, 10**6)
+    assert choose_plan(row, 1080, 1920, CPU, max_memory=16 * GIB).together == 1
+
+
 def test_memory_that_never_suffices_ends_with_the_fault() -> None:
     restorer = Restorer(Hungry(100), Convention())
     with pytest.raises(MemoryFault, match="--max-memory") as caught:
-        list(restore_stream(restorer, one_frame_clips(texture(3, 128, 128)), Plan(2, guard=False), CPU))
+        list(restore_clips(restorer, one_frame_clips(texture(3, 128, 128)), Plan(2, guard=False), CPU))
     assert caught.value.exit_code == 6
 
 
@@ -67,7 +108,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 
     assert not means_out_of_memory(RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        list(restore_stream(Restorer(Broken(), Convention()), one_frame_clips(texture(1, 32, 32)), Plan(1), CPU))
+        list(restore_clips(Restorer(Broken(), Convention()), one_frame_clips(texture(1, 32, 32)), Plan(1), CPU))
 
 
 class SpoiltInHalf(nn.Module):
@@ -80,7 +121,7 @@ class SpoiltInHalf(nn.Module):
 def test_a_precision_that_spoils_numbers_is_left_for_float32() -> None:
     frames = texture(1, 48, 48).expand(7, -1, -1, -1)
     half = Compute(torch.device("cpu"), torch.bfloat16, "a test")
-    stream = restore_stream(
+    stream = restore_clips(
         Restorer(SpoiltInHalf(), Convention()), one_frame_clips(frames), Plan(3, 1, guard=False), half
     )
     results = list(stream)

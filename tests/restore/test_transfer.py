@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.errors import MemoryFault
-from selfhvd_cli.restore.transfer import computed_ahead, to_device, to_host
+from selfhvd_cli.ops.transfer import to_device, to_host
+from selfhvd_cli.restore.transfer import computed_ahead
 
 CPU = torch.device("cpu")
 
@@ -47,23 +48,29 @@ def main_stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     return main
 
 
-def numbered(count: int, fault: Exception | None = None) -> Iterator[tuple[str, Tensor]]:
+def numbered(count: int, fault: Exception | None = None) -> Iterator[list[tuple[str, Tensor | None]]]:
     for index in range(count):
-        yield threading.current_thread().name, torch.tensor(index)
+        yield [(threading.current_thread().name, torch.tensor(index)), ("not needed", None)]
     if fault is not None:
         raise fault
 
 
+def value(batch: list[tuple[str, Tensor | None]]) -> int:
+    picture = batch[0][1]
+    assert picture is not None
+    return int(picture)
+
+
 def test_on_a_cpu_nothing_runs_beside() -> None:
     with computed_ahead(numbered(3), CPU) as results:
-        assert [thread for thread, _ in results] == [threading.current_thread().name] * 3
+        assert [batch[0][0] for batch in results] == [threading.current_thread().name] * 3
 
 
 def test_on_cuda_results_come_in_order_from_a_thread_of_their_own(main_stream: Stream) -> None:
     with computed_ahead(numbered(20), torch.device("cuda")) as results:
         found = list(results)
-    assert [int(picture) for _, picture in found] == list(range(20))
-    assert {thread for thread, _ in found} == {"ahead"}
+    assert [value(batch) for batch in found] == list(range(20))
+    assert {batch[0][0] for batch in found} == {"ahead"}
     assert len(main_stream.waited) == 20, "each result is waited for before it is used"
 
 
@@ -73,8 +80,7 @@ def test_what_goes_wrong_there_is_told_here_after_the_results_before_it() -> Non
 
     def take() -> None:
         with computed_ahead(numbered(3, MemoryFault("does not fit")), torch.device("cuda")) as results:
-            for _, picture in results:
-                found.append(int(picture))
+            found.extend(value(batch) for batch in results)
 
     with pytest.raises(MemoryFault, match="does not fit"):
         take()
@@ -91,7 +97,7 @@ def test_leaving_early_ends_the_thread() -> None:
 
 def test_pictures_stay_as_they_are() -> None:
     picture = torch.rand(3, 4, 5)
-    assert torch.equal(to_host(to_device(picture, CPU)), picture)
+    assert torch.equal(to_host([to_device(picture, CPU)])[0], picture)
 
 
 @pytest.mark.gpu
@@ -99,7 +105,8 @@ def test_pictures_go_there_and_back_unchanged() -> None:
     device = torch.device("cuda")
     frames = (torch.rand(8, 3, 270, 480) * 20000).to(torch.int16)
     there = (to_device(frame, device) for frame in frames)
-    with computed_ahead(((index, picture) for index, picture in enumerate(there)), device) as ahead:
-        back = [(index, to_host(picture)) for index, picture in ahead]
+    batches: Iterator[list[tuple[int, Tensor | None]]] = ([(index, picture)] for index, picture in enumerate(there))
+    with computed_ahead(batches, device) as ahead:
+        back = [(index, *to_host([picture])) for ((index, picture),) in ahead if picture is not None]
     assert [index for index, _ in back] == list(range(8))
     assert all(torch.equal(picture, frame) for (_, picture), frame in zip(back, frames, strict=True))

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.restore.held import Packed
 from selfhvd_cli.restore.packing import pack
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Convention, Restorer
-from selfhvd_cli.restore.windows import restore_stream
+from selfhvd_cli.restore.stream import Restored, restore_clips, restore_stream
+from selfhvd_cli.restore.windows import Frame
 
 SELECTS = Convention(selects_frames=True)
 
@@ -28,7 +30,7 @@ def still(count: int) -> Tensor:
 
 def run(network: nn.Module, frames: Tensor, plan: Plan, convention: Convention | None = None) -> Tensor:
     restorer = Restorer(network, convention or Convention())
-    results = list(restore_stream(restorer, one_frame_clips(frames), plan, CPU))
+    results = list(restore_clips(restorer, one_frame_clips(frames), plan, CPU))
     assert [result.time for result in results] == [Fraction(i, 30) for i in range(len(frames))]
     return torch.stack([result.frame for result in results])
 
@@ -46,7 +48,7 @@ def test_every_frame_comes_out_once_in_order(count: int, window: int, overlap: i
 def test_results_come_with_the_frame_that_they_are_a_change_of() -> None:
     """Where nothing was changed the difference of the two is nothing, not the rounding of a buffer."""
     frames = texture(3, 32, 40)
-    results = list(restore_stream(Restorer(Identity(), Convention()), one_frame_clips(frames), Plan(2), CPU))
+    results = list(restore_clips(Restorer(Identity(), Convention()), one_frame_clips(frames), Plan(2), CPU))
     for result, frame in zip(results, frames, strict=True):
         assert result.source is not None
         assert torch.equal(result.frame, result.source)
@@ -98,7 +100,7 @@ def test_frames_are_read_only_as_far_as_a_window_needs() -> None:
             read += 1
             yield clip
 
-    stream = restore_stream(Restorer(Identity(), Convention()), endless(), Plan(6, 2, guard=False), CPU)
+    stream = restore_clips(Restorer(Identity(), Convention()), endless(), Plan(6, 2, guard=False), CPU)
     for given in range(100):
         next(stream)
         assert read <= given + 6 + 2 + 4, "the stream reads ahead without bound"
@@ -109,31 +111,37 @@ class Remembering(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shown = 0
+        self.shown = self.together = 0
 
     def shot(self, load: Callable[[], Tensor]) -> Tensor:
         self.shown += 1
         return load()
 
-    def restore_shot(self, shots: Sequence[Tensor], target: int) -> Tensor:
-        near = shots[max(0, target - 2) : target + 3]
-        return (shots[target] + torch.cat(list(near)).mean(0, keepdim=True)) / 2
+    def restore_shots(self, targets: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
+        self.together = max(self.together, len(targets))
+        near = [torch.cat(list(shots[max(0, target - 2) : target + 3])).mean(0) for shots, target in targets]
+        return (torch.cat([shots[target] for shots, target in targets]) + torch.stack(near)) / 2
 
 
 REMEMBERS = Convention(selects_frames=True, remembers_frames=True)
 
 
+@pytest.mark.parametrize("together", [1, 4])
 @pytest.mark.parametrize(("window", "overlap"), [(5, 4), (9, 4), (50, 0)])
-def test_a_network_that_remembers_frames_sees_each_once_and_all_around_it(window: int, overlap: int) -> None:
+def test_a_network_that_remembers_frames_sees_each_once_and_all_around_it(
+    window: int, overlap: int, together: int
+) -> None:
     frames = still(23)
     network = Remembering()
-    result = run(network, frames, Plan(window, overlap, guard=False), REMEMBERS)
+    result = run(network, frames, Plan(window, overlap, together=together, guard=False), REMEMBERS)
+    assert network.together == together
     around = torch.stack([frames[max(0, i - 2) : i + 3].mean(0) for i in range(23)])
     torch.testing.assert_close(result, (frames + around) / 2, atol=1e-4, rtol=0)
     assert network.shown == 23
 
 
-def test_frames_are_let_go_once_no_window_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("together", [1, 4])
+def test_frames_are_let_go_once_no_window_needs_them(monkeypatch: pytest.MonkeyPatch, together: int) -> None:
     packed: list[weakref.ref[Tensor]] = []
 
     def watched(frame: Tensor) -> Tensor:
@@ -141,13 +149,36 @@ def test_frames_are_let_go_once_no_window_needs_them(monkeypatch: pytest.MonkeyP
         packed.append(weakref.ref(result))
         return result
 
-    monkeypatch.setattr("selfhvd_cli.restore.windows.pack", watched)
-    stream = restore_stream(
-        Restorer(Remembering(), REMEMBERS), one_frame_clips(still(60)), Plan(5, 4, guard=False), CPU
+    monkeypatch.setattr("selfhvd_cli.restore.held.pack", watched)
+    stream = restore_clips(
+        Restorer(Remembering(), REMEMBERS),
+        one_frame_clips(still(60)),
+        Plan(5, 4, together=together, guard=False),
+        CPU,
     )
     for _ in stream:
         # The window, some on their way through generators, and those packed ahead.
-        assert sum(each() is not None for each in packed) <= 5 + 4 + 3
+        assert sum(each() is not None for each in packed) <= 5 + together + 3 + 3
+
+
+class Sociable(Remembering):
+    """What it makes of a frame depends on those restored with it, as the last bits do on a device."""
+
+    def restore_shots(self, targets: Sequence[tuple[Sequence[Tensor], int]]) -> Tensor:
+        alone = super().restore_shots(targets)
+        return (alone + alone.mean(0, keepdim=True)) / 2
+
+
+@pytest.mark.parametrize("done", [1, 4, 6, 13])
+def test_a_run_that_goes_on_restores_frames_in_the_company_they_would_have_had(done: int) -> None:
+    def results(done: int) -> list[Restored]:
+        frames = (Frame(Packed.of(frame), Fraction(index, 30)) for index, frame in enumerate(still(17)))
+        restorer, plan = Restorer(Sociable(), REMEMBERS), Plan(5, 4, together=4, guard=False)
+        return list(restore_stream(restorer, frames, plan, CPU, done=done))
+
+    whole, rest = results(0), results(done)
+    assert [each.picture for each in rest[:done]] == [None] * done
+    assert all(torch.equal(one.frame, two.frame) for one, two in zip(whole[done:], rest[done:], strict=True))
 
 
 def test_strength_zero_gives_the_very_same_frames() -> None:
@@ -158,4 +189,4 @@ def test_strength_zero_gives_the_very_same_frames() -> None:
 def test_a_changing_frame_size_is_named() -> None:
     clips = [Clip(texture(1, 32, 32), (Fraction(0),)), Clip(texture(1, 32, 48), (Fraction(1, 30),))]
     with pytest.raises(InputFault, match=r"32x32 to 48x32 at 0\.033"):
-        list(restore_stream(Restorer(Identity(), Convention()), clips, Plan(2, guard=False), CPU))
+        list(restore_clips(Restorer(Identity(), Convention()), clips, Plan(2, guard=False), CPU))
