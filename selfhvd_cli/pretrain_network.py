@@ -16,6 +16,7 @@ from selfhvd_cli.device import Compute, choose_compute
 from selfhvd_cli.durable import only_one
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.restore.precision import trusted
 from selfhvd_cli.synthesis.pool import WindowPool, read_photos, to_batch, window_at
 from selfhvd_cli.training.pretraining import PretrainConfig, Pretraining, cascade, mean_psnr
 from selfhvd_cli.training.supervised import endpoint_error
@@ -86,9 +87,10 @@ def pretrain(
     Raises:
         InputFault: there are fewer than two photographs.
         UsageFault: another process trains the same weights.
+        EnvironmentFault: the device is not here, or computes wrongly.
     """
     config = config or PretrainConfig()
-    compute = choose_compute(device, precision)  # type: ignore[arg-type]
+    compute = trusted(choose_compute(device, precision), device)  # type: ignore[arg-type]
     training, unseen = _split(_pictures(photos))
     with ExitStack() as stack:
         weights.parent.mkdir(parents=True, exist_ok=True)

@@ -20,14 +20,18 @@ from torch import Tensor
 import selfhvd_cli.adaptation.networks
 import selfhvd_cli.deblur_video
 import selfhvd_cli.deblurring.setup
+import selfhvd_cli.pretrain_network
 import selfhvd_cli.video.frame
 from selfhvd_cli import deblur
 from selfhvd_cli.adapt_network import adapt
+from selfhvd_cli.adaptation.job import AdaptJob
+from selfhvd_cli.adaptation.networks import training_compute
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import EnvironmentFault
 from selfhvd_cli.flow.estimators import ESTIMATORS
 from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.pretrain_network import pretrain
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import fresh_restorer, load_restorer
@@ -148,6 +152,22 @@ def test_a_device_that_computes_wrongly_is_left_and_said_so(tmp_path: Path, monk
     assert done.device is not None
     assert done.device.startswith("cpu")
     assert [line for line in said if line.startswith("running on cpu") and "computes wrongly" in line]
+
+
+@pytest.mark.usefixtures("erring")
+def test_no_training_begins_on_a_device_that_computes_wrongly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (selfhvd_cli.adaptation.networks, selfhvd_cli.pretrain_network):
+        monkeypatch.setattr(module, "choose_compute", lambda *_: THERE)
+    job = AdaptJob((tmp_path / "clip.mp4",), tmp_path / "w.safetensors")
+    with imaginary_device():
+        compute = training_compute(job)
+        assert (compute.device.type, "computes wrongly" in compute.reason) == ("cpu", True)
+        with pytest.raises(EnvironmentFault, match="cuda: it computes wrongly"):
+            training_compute(replace(job, device="cuda"))
+        with pytest.raises(EnvironmentFault, match="cuda: it computes wrongly"):
+            next(iter(pretrain(tmp_path, tmp_path / "w.safetensors", device="cuda")))
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -80,7 +80,7 @@ def settle_precision(loaded: Loaded, compute: Compute, asked: str = "auto") -> C
         return exact
     if asked != "auto":
         raise _untrusted(asked, test)
-    cpu = replace(choose_compute("cpu"), reason=f"the GPU does not work: {test}")
+    cpu = _cpu_instead(test)
     loaded.restorer.to(cpu.device)
     return settle_precision(loaded, cpu)
 
@@ -96,6 +96,30 @@ def check_device(loaded: Loaded, compute: Compute, asked: str) -> None:
     test = _remembered(loaded, replace(compute, dtype=torch.float32))
     if not test.passed:
         raise _untrusted(asked, test)
+
+
+def trusted(compute: Compute, asked: str) -> Compute:
+    """`compute` for a training, where its device computes what a CPU does of `lite` and the guard; else a CPU.
+
+    Args:
+        asked: the device that the user named, or `auto`.
+
+    Raises:
+        EnvironmentFault: a GPU that was asked for computes wrongly.
+    """
+    if compute.device.type == "cpu":
+        return compute
+    loaded = load_restorer("lite", "lite", resolve("lite", offline=True), compute.device)
+    test = _remembered(loaded, replace(compute, dtype=torch.float32))
+    if test.passed:
+        return compute
+    if asked != "auto":
+        raise _untrusted(asked, test)
+    return _cpu_instead(test)
+
+
+def _cpu_instead(test: SelfTest) -> Compute:
+    return replace(choose_compute("cpu"), reason=f"the GPU does not work: {test}")
 
 
 def _untrusted(asked: str, test: SelfTest) -> EnvironmentFault:
