@@ -161,7 +161,7 @@ def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
 
 def _blurred_in_the_middle() -> Tensor:
     """Three frames, the second so blurred that `lite` restores it at half its size first. Its doubt is far from all
-    its limits, so that rounding does not send it another way: in bfloat16 the result is 69 dB from that in float32."""
+    its limits, so that rounding does not send it another way: bfloat16 gives a result 69 dB from that of float32."""
     frames = moving_picture(PROBE_FRAMES, LARGE_SIDE, LARGE_SIDE)
     margins = F.pad(frames[1:2], (LONG_BLUR // 2, LONG_BLUR // 2, 0, 0), mode="replicate")
     frames[1] = F.avg_pool2d(margins, (1, LONG_BLUR), 1)[0]

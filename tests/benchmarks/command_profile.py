@@ -28,6 +28,8 @@ STAGES = (
     ("guard", "selfhvd_cli.restore.stream", "judge"),
     ("packing", "selfhvd_cli.restore.held", "pack"),
     ("planes to RGB", "selfhvd_cli.video.frame", "to_rgb"),
+    ("copying planes", "selfhvd_cli.video.frame", "codes_of"),
+    ("copying planes", "selfhvd_cli.video.codes", "Codes.write_into"),
     ("change to planes", "selfhvd_cli.video.restored_picture", "add_change"),
     ("encode", "selfhvd_cli.video.picture_stream", "PictureStream._encode"),
     ("decode", "selfhvd_cli.deblur_video", "_decoded"),
