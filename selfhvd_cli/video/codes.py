@@ -6,7 +6,6 @@ from it the processor copies planes instead of converting them. The formulas are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
@@ -68,20 +67,22 @@ class Codes:
 
     def rgb(self) -> Tensor:
         """`[3, H, W]` float32 RGB, clipped to [0, 1], in the stream's transfer curve: `pixels.to_rgb`."""
-        if self.layout.kind != "yuv":
-            order = (2, 0, 1) if self.layout.kind == "gbr" else (0, 0, 0)
-            planes = self.planes()
-            return torch.stack([planes[place] for place in order]).float().mul_(1 / self.layout.top)
-        black, span, middle, chroma_span = code_range(self.layout, self.signal)
-        luma, cb, cr = (
-            plane.float().sub_(zero) for plane, zero in zip(self.planes(), (black, middle, middle), strict=True)
-        )
-        red, blue = (2 * (1 - weight) / chroma_span for weight in self.signal.weights)
+        layout, device = self.layout, self.flat.device
+        planes = self.with_flat(self.flat.float()).planes()
+        if layout.kind != "yuv":
+            order = (2, 0, 1) if layout.kind == "gbr" else (0, 0, 0)
+            return torch.stack([planes[place] for place in order]).mul_(1 / layout.top)
+        black, span, middle, chroma_span = code_range(layout, self.signal)
         red_weight, blue_weight = self.signal.weights
         green_weight = 1 - red_weight - blue_weight
-        of_cr = numbers((red, -red * red_weight / green_weight, 0.0), luma.device).view(3, 1, 1)
-        of_cb = numbers((0.0, -blue * blue_weight / green_weight, blue), luma.device).view(3, 1, 1)
-        chroma = self._enlarged(torch.addcmul(cr * of_cr, cb, of_cb))
+        red, blue = (2 * (1 - weight) / chroma_span for weight in (red_weight, blue_weight))
+        of_cr = (red, -red * red_weight / green_weight, 0.0)
+        of_cb = (0.0, -blue * blue_weight / green_weight, blue)
+        # What is taken off the codes before they are multiplied is taken off the sum.
+        zero = tuple(-middle * (one + other) - black / span for one, other in zip(of_cr, of_cb, strict=True))
+        luma, cb, cr = planes
+        chroma = torch.addcmul(_for_each(zero, device), cr, _for_each(of_cr, device))
+        chroma = self._enlarged(chroma.addcmul_(cb, _for_each(of_cb, device)))
         return chroma.add(luma, alpha=1 / span).clamp_(0.0, 1.0)
 
     def changed(self, before: Tensor, after: Tensor) -> Codes:
@@ -89,19 +90,15 @@ class Codes:
 
         Values of `after` outside [0, 1] are clipped; where the difference is not finite it counts as 0.
         """
-        change = torch.nan_to_num(after.clamp(0.0, 1.0) - before, 0.0, 0.0, 0.0)
-        layout, planes = self.layout, self.planes()
+        change = torch.nan_to_num(after.clamp(0.0, 1.0).sub_(before), 0.0, 0.0, 0.0)
+        layout = self.layout
         if layout.kind == "gbr":
-            changes = list(change.roll(-1, 0).mul_(layout.top))
+            parts = [change.roll(-1, 0).mul_(layout.top)]
         else:
-            red_weight, blue_weight = self.signal.weights
-            weights = (red_weight, 1 - red_weight - blue_weight, blue_weight)
             span = layout.top if layout.kind == "gray" else code_range(layout, self.signal)[1]
-            luma = (change * numbers(tuple(each * span for each in weights), change.device).view(3, 1, 1)).sum(0)
-            changes = [luma, *(self._chroma_change(change) if layout.kind == "yuv" else ())]
-        sums = [plane + part.round_() for plane, part in zip(planes, changes, strict=True)]
-        flat = torch.cat([each.flatten() for each in sums]).clamp_(0, layout.top).to(self.flat.dtype)
-        return self.with_flat(flat)
+            parts = [self._luma(change).mul_(span), *([self._chroma_change(change)] if layout.kind == "yuv" else [])]
+        sums = torch.cat([part.flatten() for part in parts]).round_().add_(self.flat)
+        return self.with_flat(sums.clamp_(0, layout.top).to(self.flat.dtype))
 
     def write_into(self, picture: av.VideoFrame) -> None:
         """Put the codes, which are in main memory, into the planes of a writable picture of the same layout."""
@@ -118,22 +115,30 @@ class Codes:
         size = (chroma.shape[1] * sub_y, chroma.shape[2] * sub_x)
         return resized(chroma.unsqueeze(0), size)[0, :, : self.size[0], : self.size[1]]
 
-    def _chroma_change(self, change: Tensor) -> Iterator[Tensor]:
-        """The change of Cb and Cr, in codes, for a change of RGB `[3, H, W]`."""
+    def _luma(self, rgb: Tensor) -> Tensor:
+        """`[h, w]`, in the unit of RGB."""
+        red_weight, blue_weight = self.signal.weights
+        weights = (red_weight, 1 - red_weight - blue_weight, blue_weight)
+        return (rgb * _for_each(weights, rgb.device)).sum(0)
+
+    def _chroma_change(self, change: Tensor) -> Tensor:
+        """The change of Cb and Cr, `[2, h, w]`, in codes, for a change of RGB `[3, H, W]`."""
         sub_x, sub_y = self.layout.sub_x, self.layout.sub_y
         down, right = -change.shape[1] % sub_y, -change.shape[2] % sub_x
         if down or right:
             change = F.pad(change.unsqueeze(0), (0, right, 0, down), mode="replicate")[0]
         if sub_x * sub_y > 1:
             change = F.avg_pool2d(change.unsqueeze(0), (sub_y, sub_x))[0]
-        red_weight, blue_weight = self.signal.weights
         span = code_range(self.layout, self.signal)[3]
-        weights = (red_weight, 1 - red_weight - blue_weight, blue_weight)
-        luma = (change * numbers(weights, change.device).view(3, 1, 1)).sum(0)
-        for source, weight in ((2, blue_weight), (0, red_weight)):
-            part = (change[source] - luma).mul_(span / (2 * (1 - weight)))
-            sited = self.signal.left_sited and sub_x == 2
-            yield _shift_quarter(part.unsqueeze(0), -1)[0] if sited else part
+        red_weight, blue_weight = self.signal.weights
+        units = tuple(span / (2 * (1 - weight)) for weight in (blue_weight, red_weight))
+        parts = change.flip(0)[::2].sub(self._luma(change)).mul_(_for_each(units, change.device))
+        return _shift_quarter(parts, -1) if self.signal.left_sited and sub_x == 2 else parts
+
+
+def _for_each(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A number for each of several planes, `[N, 1, 1]`."""
+    return numbers(values, device).view(-1, 1, 1)
 
 
 def codes_of(picture: av.VideoFrame, signal: Signal) -> Codes | None:
