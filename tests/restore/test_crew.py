@@ -7,6 +7,7 @@ from fractions import Fraction
 from multiprocessing import active_children
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -20,12 +21,15 @@ from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import SelfHVDError, WeightsFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.crew import Crew, Post
-from selfhvd_cli.restore.held import Held, Packed
+from selfhvd_cli.restore.held import Held, Packed, Planes
 from selfhvd_cli.restore.load import load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.plan import Plan
-from selfhvd_cli.restore.stream import restore_clips
+from selfhvd_cli.restore.stream import restore_clips, restore_stream
+from selfhvd_cli.restore.windows import Frame
+from selfhvd_cli.video.codes import Codes, codes_of
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.pixels import Signal, add_change, planes_of
 from selfhvd_cli.weights.reference import parse_reference
 from selfhvd_cli.weights.save import save_state_dict
 from selfhvd_cli.weights.store import find
@@ -57,6 +61,31 @@ def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
     assert [each.time for each in together] == [each.time for each in alone] == [clip.times[0] for clip in clips]
     assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
     assert not torch.equal(alone[5].frame, frames[5]), "the network changes the frames"
+
+
+def test_frames_reach_other_processes_as_planes(weights: Path) -> None:
+    def frames() -> Iterator[Frame]:
+        for index, picture in enumerate(moving_picture(7, 40, 48)):
+            recorded = av.VideoFrame(48, 40, "yuv420p10le")
+            for plane in planes_of(recorded):
+                plane.fill_(512)
+            add_change(recorded, torch.full((3, 40, 48), 0.5), picture, Signal(1))
+            codes = codes_of(recorded, Signal(1))
+            assert codes is not None
+            yield Frame(Planes(codes), Fraction(index, 30))
+
+    compute = choose_compute("cpu")
+    restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
+    alone = [each.picture for each in restore_stream(restorer, frames(), PLAN, compute)]
+    with crew_of(2, weights) as crew:
+        together = [each.picture for each in restore_stream(restorer, frames(), PLAN, compute, crew)]
+    for one, two, frame in zip(alone, together, frames(), strict=True):
+        assert isinstance(one, Codes)
+        assert isinstance(two, Codes)
+        assert torch.equal(one.flat, two.flat)
+        assert not torch.allclose(one.rgb(), frame.held.rgb(compute.device), atol=0.01), (
+            "the network changes the frames"
+        )
 
 
 def test_the_embedded_network_gives_the_same_bits_in_two_processes() -> None:
