@@ -44,6 +44,17 @@ class Engine:
         """Pass on what happened to another engine that works for this one."""
         self._events += events
 
+    def take_fewer(self) -> bool:
+        """Half as many frames at a time from here on, after memory ran out; False where it is one already."""
+        count = self.plan.together // 2
+        if count == 0:
+            return False
+        self._events.append(
+            f"out of memory with {self.plan.together} frames at a time: the same ones {count} at a time"
+        )
+        self.plan = replace(self.plan, together=count)
+        return True
+
     def restore(self, frames: Sequence[Held], keep: slice) -> Tensor:
         """Restore one window.
 

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
-from selfhvd_cli.errors import InputFault
+from selfhvd_cli.errors import InputFault, means_out_of_memory
 from selfhvd_cli.ops.transfer import to_host
 from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.restore.crew import Crew
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.guard import Verdict, apply, guard_each
 from selfhvd_cli.restore.held import Packed
+from selfhvd_cli.restore.memory import release
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.scene_cuts import number_scenes
@@ -139,7 +140,24 @@ def _of_one_size(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def judge(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> Iterator[Restored]:
-    """The network's pictures after the guard."""
+    """The network's pictures after the guard, as many at a time as fit."""
+    while pairs:
+        some = pairs[: engine.plan.together]
+        try:
+            judged = _judged(some, plan, engine)
+        except (RuntimeError, MemoryError) as fault:
+            if not means_out_of_memory(fault) or not engine.take_fewer():
+                raise
+            judged = []
+        if judged:
+            yield from judged
+            pairs = pairs[len(some) :]
+        else:
+            # Outside the handler, where nothing refers to the failed attempt's tensors any more.
+            release(engine.compute.device)
+
+
+def _judged(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> list[Restored]:
     device = engine.compute.device
     sources = [frame.held.rgb(device) for frame, _ in pairs]
     source = _joined(sources)
@@ -154,10 +172,12 @@ def judge(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> Iter
     ]
     landed = to_host([outcome for outcome, _ in outcomes])
     events = engine.take_events()
+    results = []
     for place, ((frame, _), (_, verdict)) in enumerate(zip(pairs, judged, strict=True)):
         kept = sources[place] if device.type == "cpu" else None
         finished = outcomes[place][1](landed[place])
-        yield Restored(finished, frame.time, verdict, () if place else events, kept)
+        results.append(Restored(finished, frame.time, verdict, () if place else events, kept))
+    return results
 
 
 def _joined(pictures: list[Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
+from selfhvd_cli.restore.guard import Verdict, guard_each
 from selfhvd_cli.restore.memory import available_host_memory, available_memory, in_words
 from selfhvd_cli.restore.plan import (
     COMFORTABLE_TILE,
@@ -81,6 +82,21 @@ def test_fewer_frames_at_a_time_come_before_smaller_pieces() -> None:
     assert len(events) == 2
     assert "with windows of 5 frames, whole frames, 2 at a time" in events[0]
     assert events[1].endswith("windows of 5 frames, whole frames")
+
+
+def test_judging_that_runs_out_of_memory_takes_fewer_frames_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(frames: Tensor, restored: Tensor, strength: float) -> list[tuple[Tensor, Verdict]]:
+        if len(frames) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return guard_each(frames, restored, strength)
+
+    monkeypatch.setattr("selfhvd_cli.restore.stream.guard_each", hungry)
+    frames = texture(1, 64, 80).expand(11, -1, -1, -1)
+    restorer = Restorer(HungryForEach(4), Convention(selects_frames=True, remembers_frames=True))
+    results = list(restore_clips(restorer, one_frame_clips(frames), Plan(5, 4, together=4), CPU))
+    assert len(results) == 11
+    events = [event for result in results for event in result.events]
+    assert [event.startswith("out of memory with") for event in events] == [True, True]
 
 
 def test_an_accelerator_restores_frames_together_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
