@@ -33,7 +33,7 @@ from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.pixel_formats import PixelLayout
 from selfhvd_cli.video.reader import Reader, open_reader
-from selfhvd_cli.video.writer import Writer, open_writer
+from selfhvd_cli.video.writing import Writer, open_writer
 
 Judged = tuple[SourceFrame, Tensor | Codes | None, Verdict | None, tuple[str, ...]]
 """A frame; what replaces it, if anything does; the guard's verdict, if it was judged; what happened meanwhile."""

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from selfhvd_cli.nets.lite_looks import LiteLooks, Look, Looking, Restoring
 from selfhvd_cli.nets.lite_pictures import Shot, score_together
 from selfhvd_cli.nets.side_by_side import Story, side_by_side
+from selfhvd_cli.ops.batches import joined, some_by_some
 from selfhvd_cli.ops.source_frames import choose_sources
 
 Result = TypeVar("Result")
@@ -62,8 +62,8 @@ class Lite(LiteLooks):
         targets = [(shots, target) for shots in clips for target in wanted]
         # Convolutions of one small picture end before they are well begun; large ones only take more memory at once.
         count = len(targets) if self.scales(*frames.shape[-2:]) == 0 else 1
-        parts = [self.restore_shots(targets[begin : begin + count]) for begin in range(0, len(targets), count)]
-        return torch.cat(parts).unflatten(0, (frames.shape[0], len(wanted)))
+        parts = [self.restore_shots(some) for some in some_by_some(targets, count)]
+        return joined(parts).unflatten(0, (frames.shape[0], len(wanted)))
 
     @staticmethod
     def shot(load: Callable[[], Tensor]) -> Shot:
@@ -81,8 +81,7 @@ class Lite(LiteLooks):
         for shots, target in targets:
             chosen = choose_sources([shot.score for shot in shots], target, self.sources)
             stories.append(self._restored_at_last(shots[target], [shots[j] for j in chosen]))
-        pictures = side_by_side(stories, self._answer)
-        return (torch.cat(pictures) if len(pictures) > 1 else pictures[0]).add_(0.5)
+        return joined(side_by_side(stories, self._answer)).add_(0.5)
 
     def _answer(self, requests: Sequence[Looking | Restoring]) -> Sequence[Look | Tensor]:
         if isinstance(requests[0], Looking):

@@ -12,6 +12,7 @@ from torch import Tensor
 from selfhvd_cli.nets.lite_alignment import Alignment
 from selfhvd_cli.nets.lite_pictures import Shot, padded, with_change
 from selfhvd_cli.nets.lite_scale import GRID, LiteScale
+from selfhvd_cli.ops.batches import joined, some_by_some
 from selfhvd_cli.ops.phases import split, to_channels
 
 KNOWN_LEVELS = 2
@@ -49,7 +50,7 @@ class Restoring:
 
     @property
     def kind(self) -> tuple[int, ...]:
-        return -self.look.scale, 1, self.look.changed, 0, 0
+        return -self.look.scale, 1, self.look.changed
 
 
 class Doubts:
@@ -104,12 +105,12 @@ class LiteLooks(LiteScale):
         """Look at targets of one kind."""
         first, count = wanted[0], len(wanted)
         scale = first.scale
-        frames = seen = _joined([each.target.picture(scale) for each in wanted])
+        frames = seen = joined([each.target.picture(scale) for each in wanted])
         start = None
         if first.smaller is not None:
             # All of one kind have a smaller look, or none.
             smaller = [Restoring(each.smaller, each.sources) for each in wanted if each.smaller is not None]
-            before = _joined([each.look.frame for each in smaller])
+            before = joined([each.look.frame for each in smaller])
             seen = with_change(frames, before, self.restored(smaller), -0.5)
             start = _together([each.look.alignment for each in smaller])
         elif first.start is not None:
@@ -143,10 +144,10 @@ class LiteLooks(LiteScale):
         looks = [each.look for each in wanted]
         height, width = looks[0].frame.shape[-2:]
         shots = zip(*(each.sources for each in wanted), strict=True)
-        around = [_joined([shot.source(looks[0].scale) for shot in kth]) for kth in shots]
-        frames = _joined([look.frame for look in looks]) if looks[0].changed else None
+        around = [joined([shot.source(looks[0].scale) for shot in kth]) for kth in shots]
+        frames = joined([look.frame for look in looks]) if looks[0].changed else None
         recorded = None if frames is None else split(padded(frames), GRID)
-        here, channels = _joined([look.here for look in looks]), _joined([look.channels for look in looks])
+        here, channels = joined([look.here for look in looks]), joined([look.channels for look in looks])
         alignment = _together([look.alignment for look in looks])
         return self._restore(here, channels, around, alignment, recorded)[..., :height, :width]
 
@@ -160,7 +161,7 @@ class LiteLooks(LiteScale):
             return self._described([each.target for each in wanted], scale, levels, len(wanted))
         if len(fresh) == len(wanted):
             return self._describe(channels, levels)
-        made = self._describe(_joined([channels[place : place + 1] for place in fresh]), levels)
+        made = self._describe(joined([channels[place : place + 1] for place in fresh]), levels)
         parts = [
             self._described([each.target], scale, levels, 1) if there else []
             for each, there in zip(wanted, known, strict=True)
@@ -177,19 +178,14 @@ class LiteLooks(LiteScale):
         """
         # A target that starts at this scale needs more levels than one that a smaller scale has prepared.
         new = [shot for shot in dict.fromkeys(shots) if len(shot.descriptors.get(scale, ())) < levels]
-        for begin in range(0, len(new), at_once):
-            part = new[begin : begin + at_once]
-            pictures = _joined([shot.source(scale) for shot in part])
+        for part in some_by_some(new, at_once):
+            pictures = joined([shot.source(scale) for shot in part])
             made = self._describe(to_channels(split(pictures, GRID)), levels)
             for place, shot in enumerate(part):
                 shot.descriptors[scale] = [level[place : place + 1] for level in made]
-        return [_joined([shot.descriptors[scale][level] for shot in shots]) for level in range(levels)]
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+        return [joined([shot.descriptors[scale][level] for shot in shots]) for level in range(levels)]
 
 
 def _together(alignments: Sequence[Alignment]) -> Alignment:
     flows, log_scales = zip(*alignments, strict=True)
-    return Alignment(_joined(flows), _joined(log_scales))
+    return Alignment(joined(flows), joined(log_scales))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, means_out_of_memory
+from selfhvd_cli.ops.batches import joined, some_by_some
 from selfhvd_cli.ops.transfer import to_host
 from selfhvd_cli.restore.arrange import in_precision
 from selfhvd_cli.restore.held import Held
@@ -46,13 +47,13 @@ class Engine:
 
     def take_fewer(self) -> bool:
         """Half as many frames at a time from here on, after memory ran out; False where it is one already."""
-        count = self.plan.together // 2
-        if count == 0:
+        lesser = self.plan.fewer()
+        if lesser is None:
             return False
         self._events.append(
-            f"out of memory with {self.plan.together} frames at a time: the same ones {count} at a time"
+            f"out of memory with {self.plan.together} frames at a time: the same ones {lesser.together} at a time"
         )
-        self.plan = replace(self.plan, together=count)
+        self.plan = lesser
         return True
 
     def restore(self, frames: Sequence[Held], keep: slice) -> Tensor:
@@ -70,9 +71,8 @@ class Engine:
         """
         if self.restorer.convention.remembers_frames:
             jobs = [(frames, target) for target in range(*keep.indices(len(frames)))]
-            count = self.plan.together
-            parts = (self.restore_each(jobs[begin : begin + count]) for begin in range(0, len(jobs), count))
-            return torch.cat([part.cpu() for part in parts])
+            # Some at a time here, too: what is done leaves the device.
+            return joined([self.restore_each(some).cpu() for some in some_by_some(jobs, self.plan.together)])
         return self._soundly(lambda: self._retry(lambda: self._in_parts(frames, keep), frames[0]), frames[keep])
 
     def restore_each(self, jobs: Sequence[Job]) -> Tensor:
@@ -89,7 +89,7 @@ class Engine:
         given = {id(frame) for frames, _ in jobs for frame in frames}
         self._shots = {place: kept for place, kept in self._shots.items() if place[0] in given}
         targets = [frames[target] for frames, target in jobs]
-        return self._soundly(lambda: self._retry(lambda: self._some_by_some(jobs), targets[0]), targets)
+        return self._soundly(lambda: self._retry(lambda: self._in_turns(jobs), targets[0]), targets)
 
     def _soundly(self, restore: Callable[[], Tensor], targets: Sequence[Held]) -> Tensor:
         """A result made of numbers: computed again in float32, and so from here on, where the precision spoils it."""
@@ -158,11 +158,9 @@ class Engine:
 
         return self._over_tiles(run, frames[0])
 
-    def _some_by_some(self, jobs: Sequence[Job]) -> Tensor:
+    def _in_turns(self, jobs: Sequence[Job]) -> Tensor:
         """As many frames together as the plan says, which may be fewer than before."""
-        count = self.plan.together
-        parts = [self._together(jobs[begin : begin + count]) for begin in range(0, len(jobs), count)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return joined([self._together(some) for some in some_by_some(jobs, self.plan.together)])
 
     def _together(self, jobs: Sequence[Job]) -> Tensor:
         """Frames among others; among fewer of them once the plan's window has become shorter."""

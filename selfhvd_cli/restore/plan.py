@@ -88,6 +88,10 @@ class Plan:
         if not 0.0 <= self.strength <= 1.0:
             raise UsageFault(f"--strength {self.strength}: choose a value from 0 to 1.")
 
+    def fewer(self) -> Plan | None:
+        """Half as many frames at a time; None where it is one already."""
+        return replace(self, together=self.together // 2) if self.together > 1 else None
+
     def smaller(self, height: int, width: int, min_size: int = SMALLEST_TILE) -> Plan | None:
         """The next plan after running out of memory: half as many frames at a time, half the tile, then half the
         window; None at the end.
@@ -96,8 +100,8 @@ class Plan:
             height, width: of the frames, in pixels.
             min_size: below this side the network extends a tile, and nothing is won.
         """
-        if self.together > 1:
-            return replace(self, together=self.together // 2)
+        if (half_as_many := self.fewer()) is not None:
+            return half_as_many
         tile = min(self.tile or max(height, width), max(height, width))
         half = round_up(tile // 2, 16)
         if max(SMALLEST_TILE, min_size) <= half < tile:
@@ -206,8 +210,8 @@ def _lesser(
     Of a network that remembers frames tiles get smaller while its work on one takes more than its memory, which
     smaller tiles only enlarge.
     """
-    if plan.together > 1:
-        return replace(plan, together=plan.together // 2)
+    if (half_as_many := plan.fewer()) is not None:
+        return half_as_many
     side = plan.tile or max(height, width)
     smallest = max(SMALLEST_TILE, architecture.convention.min_size)
     can_window = free_window and plan.window > 1

@@ -79,14 +79,11 @@ def settle_precision(loaded: Loaded, compute: Compute, asked: str = "auto") -> C
         return compute
     if on_cpu:
         return exact
-    test = _remembered(loaded, exact)
-    if test.passed:
+    proven = _proven(loaded, exact, asked)
+    if proven == exact:
         return exact
-    if asked != "auto":
-        raise _untrusted(asked, test)
-    cpu = _cpu_instead(test)
-    loaded.restorer.to(cpu.device)
-    return settle_precision(loaded, cpu)
+    loaded.restorer.to(proven.device)
+    return settle_precision(loaded, proven)
 
 
 def check_device(loaded: Loaded, compute: Compute, asked: str) -> None:
@@ -113,17 +110,23 @@ def trusted(compute: Compute, asked: str) -> Compute:
     """
     if compute.device.type == "cpu":
         return compute
-    loaded = load_restorer("lite", "lite", resolve("lite", offline=True), compute.device)
-    test = _remembered(loaded, replace(compute, dtype=torch.float32))
+    exact = replace(compute, dtype=torch.float32)
+    proven = _proven(_embedded(compute.device), exact, asked)
+    return compute if proven == exact else proven
+
+
+def _proven(loaded: Loaded, exact: Compute, asked: str) -> Compute:
+    """A GPU in float32 where it computes what a CPU does, else a CPU, or a fault where the GPU was asked for."""
+    test = _remembered(loaded, exact)
     if test.passed:
-        return compute
+        return exact
     if asked != "auto":
         raise _untrusted(asked, test)
-    return _cpu_instead(test)
-
-
-def _cpu_instead(test: SelfTest) -> Compute:
     return replace(choose_compute("cpu"), reason=f"the GPU does not work: {test}")
+
+
+def _embedded(device: torch.device) -> Loaded:
+    return load_restorer("lite", "lite", resolve("lite", offline=True), device)
 
 
 def _untrusted(asked: str, test: SelfTest) -> EnvironmentFault:
@@ -176,8 +179,7 @@ def beside_a_cpu(compute: Compute) -> Iterator[str]:
             yield f"{name}: the measure of the others"
             continue
         try:
-            loaded = load_restorer("lite", "lite", resolve("lite", offline=True), compute.device)
-            test = try_precision(loaded, replace(compute, dtype=dtype))
+            test = try_precision(_embedded(compute.device), replace(compute, dtype=dtype))
             yield f"{name}: {test.psnr:.0f} dB ({LEAST_PSNR:.0f} are enough)"
         except (SelfHVDError, RuntimeError) as fault:
             yield f"{name}: {str(fault).strip().splitlines()[0]}"

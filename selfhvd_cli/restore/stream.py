@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 
-import torch
 from torch import Tensor
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import InputFault, means_out_of_memory
+from selfhvd_cli.ops.batches import joined
 from selfhvd_cli.ops.transfer import to_host
 from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.restore.crew import Crew
@@ -159,9 +159,8 @@ def judge(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> Iter
 
 def _judged(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> list[Restored]:
     device = engine.compute.device
-    sources = [frame.held.rgb(device) for frame, _ in pairs]
-    source = _joined(sources)
-    picture = _joined([picture.to(device) for _, picture in pairs])
+    source = joined([frame.held.rgb(device).unsqueeze(0) for frame, _ in pairs])
+    picture = joined([picture.to(device).unsqueeze(0) for _, picture in pairs])
     if plan.guard:
         judged = guard_each(source, picture, plan.strength)
     else:
@@ -174,12 +173,7 @@ def _judged(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> li
     events = engine.take_events()
     results = []
     for place, ((frame, _), (_, verdict)) in enumerate(zip(pairs, judged, strict=True)):
-        kept = sources[place] if device.type == "cpu" else None
+        kept = source[place] if device.type == "cpu" else None
         finished = outcomes[place][1](landed[place])
         results.append(Restored(finished, frame.time, verdict, () if place else events, kept))
     return results
-
-
-def _joined(pictures: list[Tensor]) -> Tensor:
-    """`[N, 3, H, W]` of N pictures; a view where it is one."""
-    return pictures[0].unsqueeze(0) if len(pictures) == 1 else torch.stack(pictures)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from selfhvd_cli.device import Compute
+from selfhvd_cli.ops.batches import some_by_some
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.arrange import in_precision
 from selfhvd_cli.restore.moving_picture import moving_picture
@@ -110,8 +111,8 @@ def _steps(restorer: Restorer, frames: Tensor, keep: slice) -> list[Callable[[],
             shots[target] = restorer.shot(lambda target=target: frames[target])  # type: ignore[misc]
         restorer.restore_shots([(shots, target) for target in targets], *frames.shape[-2:])
 
-    wanted, count = range(*keep.indices(len(frames))), frames_together(frames.device)
-    return [partial(step, wanted[begin : begin + count]) for begin in range(0, len(wanted), count)]
+    wanted = range(*keep.indices(len(frames)))
+    return [partial(step, targets) for targets in some_by_some(wanted, frames_together(frames.device))]
 
 
 def roofline(compute: Compute) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from selfhvd_cli.pipeline import Ahead
 
 Place = TypeVar("Place")
 
-Batch = list[tuple[Place, Tensor | None]]
+Batch = Sequence[tuple[Place, Tensor | None]]
 
 AHEAD = 1
 """Batches that wait, computed ahead, beside the one under way: each takes its pictures' memory on the device."""

@@ -9,6 +9,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from selfhvd_cli.ops.batches import some_by_some
 from selfhvd_cli.restore.crew import Crew
 from selfhvd_cli.restore.engine import Engine, Job
 from selfhvd_cli.restore.held import Held
@@ -26,7 +27,7 @@ class Frame:
     """Presentation time in seconds."""
 
 
-Batch = list[tuple[Frame, Tensor | None]]
+Batch = Sequence[tuple[Frame, Tensor | None]]
 """Consecutive frames, each with the network's picture `[3, H, W]`; None where nobody needs it."""
 
 
@@ -42,8 +43,7 @@ def restore_scene(
         yield from _each_among_others(engine, scene, plan, done)
         return
     for batch in _window_by_window(engine, scene, plan, crew, done):
-        for begin in range(0, len(batch), plan.together):
-            yield batch[begin : begin + plan.together]
+        yield from some_by_some(batch, plan.together)
 
 
 def _each_among_others(engine: Engine, scene: Iterator[Frame], plan: Plan, done: int) -> Iterator[Batch]:
@@ -55,7 +55,7 @@ def _each_among_others(engine: Engine, scene: Iterator[Frame], plan: Plan, done:
 
     def restored() -> Batch:
         pictures = engine.restore_each(jobs) if jobs else [None] * len(waiting)
-        batch: Batch = list(zip(waiting, pictures, strict=True))
+        batch = list(zip(waiting, pictures, strict=True))
         waiting.clear()
         jobs.clear()
         return batch
@@ -80,7 +80,7 @@ def _window_by_window(
     selects = engine.restorer.convention.selects_frames
     fading: Batch = []
     for (window, keep), outputs in _computed(engine, _wanted(scene, plan, selects), crew, done):
-        ready: Batch = list(zip(window.frames[keep], outputs, strict=True))
+        ready: list[tuple[Frame, Tensor | None]] = list(zip(window.frames[keep], outputs, strict=True))
         for index, (frame, earlier) in enumerate(fading):
             later = ready[index][1]
             # Where nobody needed the window before, nobody needs the frames that it shares with this one.

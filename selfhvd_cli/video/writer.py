@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 import av
 from av.packet import Packet
@@ -21,9 +20,7 @@ from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.container import COARSE_CLOCKS, plan_layout
 from selfhvd_cli.video.donor import Donor
 from selfhvd_cli.video.encoders import Encoding
-from selfhvd_cli.video.folder_writer import FolderWriter
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import is_frames_target
 from selfhvd_cli.video.graft import Graft, carry_over
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, open_output
@@ -39,51 +36,6 @@ from selfhvd_cli.video.tags import changed_dates
 from selfhvd_cli.video.verify import verify
 
 log = logging.getLogger(__name__)
-
-
-class Writer(Protocol):
-    """What both a video file and a folder of frames offer; a context manager."""
-
-    receipt: Receipt
-
-    def __enter__(self) -> Writer: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    @property
-    def layout(self) -> PixelLayout | None: ...
-
-    def write(self, frame: SourceFrame, restored: Tensor | Codes | None = None) -> None: ...
-
-    def keep(self, keeper: Keeper) -> bool: ...
-
-    def in_words(self) -> str: ...
-
-
-def open_writer(
-    target: Path,
-    like: VideoInfo,
-    encoding: Encoding | None = None,
-    overwrite: bool = False,
-    start: Fraction | None = None,
-    duration: Fraction | None = None,
-) -> Writer:
-    """A writer for a video file, or for a folder of frames where `target` has no file suffix.
-
-    Args:
-        like: the source, as its reader describes it.
-        start, duration: the stretch of the source the frames come from, as given to the reader.
-
-    Raises:
-        UsageFault: the target is the input, exists already, or has an unknown suffix.
-        DiskFault: it cannot be written there.
-        EnvironmentFault: no encoder works.
-    """
-    if is_frames_target(Path(target)):
-        return FolderWriter(Path(target), like, overwrite)
-    return VideoWriter(Path(target), like, encoding or Encoding(), overwrite, start, duration)
 
 
 class VideoWriter:

@@ -27,7 +27,7 @@ from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.restored_picture import restored_picture
-from selfhvd_cli.video.writer import open_writer
+from selfhvd_cli.video.writing import open_writer
 
 WAYS = ("planes", "RGB")
 

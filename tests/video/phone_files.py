@@ -15,7 +15,7 @@ from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.receipt import Receipt
-from selfhvd_cli.video.writer import open_writer
+from selfhvd_cli.video.writing import open_writer
 
 STRETCHES: Mapping[str, Fraction] = {
     "amx_8k24fps_300ms.mp4": Fraction(1, 30),

@@ -18,7 +18,7 @@ from selfhvd_cli.video.frames_folder import frame_paths, is_frames_folder, is_fr
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import Reader, open_reader
-from selfhvd_cli.video.writer import Writer, open_writer
+from selfhvd_cli.video.writing import Writer, open_writer
 
 
 def pictures(folder: Path, suffix: str = ".png", count: int = 4, deep: bool = False) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from tiny_clips import make_clip, make_frames
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.segments import Piece, SegmentFile, read_notes, read_pieces
-from selfhvd_cli.video.writer import open_writer
+from selfhvd_cli.video.writing import open_writer
 
 UNEVEN = tuple(20 * index + (index * index) % 13 + (150 if index > 17 else 0) for index in range(29))
 """Ticks of 29 frames with a pause in the middle of the third segment."""

@@ -26,7 +26,7 @@ from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.pixel_formats import nearest_format
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
-from selfhvd_cli.video.writer import open_writer
+from selfhvd_cli.video.writing import open_writer
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "handheld.mp4"
 UNEVEN = (0, 20, 41, 60, 180, 181, 240, 300)

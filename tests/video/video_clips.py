@@ -14,7 +14,7 @@ import numpy as np
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.receipt import Receipt
-from selfhvd_cli.video.writer import open_writer
+from selfhvd_cli.video.writing import open_writer
 
 FAST = Encoding(preset="ultrafast")
 
