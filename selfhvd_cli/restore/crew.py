@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,13 +23,19 @@ from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.held import Held
 from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.restore.outcome import Outcome, restore_and_judge
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.waiting import wait_asleep
 
 Place = TypeVar("Place")
 
-Result = tuple[Tensor, tuple[str, ...]]
-"""The restored frames of a window, and what happened on the way, in words."""
+Result = TypeVar("Result")
+
+Told = tuple[Result, tuple[str, ...]]
+"""A result of a window, and what happened on the way, in words."""
+
+Task = Callable[[Engine, list[Held], slice], Result]
+"""What a process is to do with the frames of a window, of which some are wanted."""
 
 
 @dataclass(frozen=True)
@@ -92,23 +98,39 @@ class Crew:
     ) -> None:
         self._stack.close()
 
-    def restore(self, work: Iterable[tuple[Place, list[Held], slice]]) -> Iterator[tuple[Place, Result]]:
+    def restore(self, work: Iterable[tuple[Place, list[Held], slice]]) -> Iterator[tuple[Place, Told[Tensor]]]:
         """Restore windows in their order, one a process ahead of what is taken.
 
         Args:
             work: whatever stands for the window, its frames, and which of them are wanted.
 
+        Yields:
+            The place with `[K, 3, H, W]`, float32.
+
         Raises:
             SelfHVDError: a child of it, as `Engine.restore`; or a process ended.
         """
-        under_way: deque[tuple[Place, Future[Result]]] = deque()
+        for place, (pictures, events) in self._in_turns(work, _restored):
+            yield place, (torch.from_numpy(pictures), events)
+
+    def judge(self, work: Iterable[tuple[Place, list[Held], slice]]) -> Iterator[tuple[Place, Told[list[Outcome]]]]:
+        """The same, judged as well: of a network that selects frames, whose pictures are final.
+
+        What the guard has to do is shared, and of a frame of planes its codes come back, an eighth of its RGB.
+        """
+        return self._in_turns(work, _judged)
+
+    def _in_turns(
+        self, work: Iterable[tuple[Place, list[Held], slice]], task: Task[Result]
+    ) -> Iterator[tuple[Place, Told[Result]]]:
+        under_way: deque[tuple[Place, Future[Told[Result]]]] = deque()
         for place, frames, keep in work:
             if len(under_way) > len(self._members):
                 yield self._oldest(under_way)
             connection, hand = self._members[self._turn]
             post = self._posts[self._turn]
             self._turn = (self._turn + 1) % len(self._members)
-            under_way.append((place, hand.submit(_ask, connection, post, frames, keep)))
+            under_way.append((place, hand.submit(_ask, connection, post, task, frames, keep)))
         while under_way:
             yield self._oldest(under_way)
 
@@ -118,10 +140,10 @@ class Crew:
         return place, future.result()
 
 
-def _ask(connection: Connection, post: Post, frames: list[Held], keep: slice) -> Result:
+def _ask(connection: Connection, post: Post, task: Task[Result], frames: list[Held], keep: slice) -> Told[Result]:
     """Send a window to a process and wait for it."""
     try:
-        connection.send((frames, keep))
+        connection.send((task, frames, keep))
         answer = connection.recv()
     except (EOFError, OSError) as fault:
         raise SelfHVDError(
@@ -129,8 +151,8 @@ def _ask(connection: Connection, post: Post, frames: list[Held], keep: slice) ->
         ) from fault
     if isinstance(answer, BaseException):
         raise answer
-    restored, events = answer
-    return torch.from_numpy(restored), events
+    told: Told[Result] = answer
+    return told
 
 
 def _serve(connection: Connection, post: Post) -> None:
@@ -142,17 +164,26 @@ def _serve(connection: Connection, post: Post) -> None:
     engine: Engine | None = None
     with suppress(EOFError, ConnectionError):  # the first process ended
         while True:
-            frames, keep = connection.recv()
+            task, frames, keep = connection.recv()
             answer: object
             try:
                 engine = engine or _engine(post)
-                restored = engine.restore(frames, keep)
-                answer = (restored.numpy(), engine.take_events())
+                result = task(engine, frames, keep)
+                answer = (result, engine.take_events())
             except SelfHVDError as fault:
                 answer = type(fault)(fault.format_message())
             except Exception as fault:  # told by the first process, which has the terminal
                 answer = SelfHVDError(f"on {post.compute.device}: {type(fault).__name__}: {fault}")
             connection.send(answer)
+
+
+def _restored(engine: Engine, frames: list[Held], keep: slice) -> Any:
+    # Through a pipe as numpy: torch would share memory through files.
+    return engine.restore(frames, keep).numpy()
+
+
+def _judged(engine: Engine, frames: list[Held], keep: slice) -> list[Outcome]:
+    return list(restore_and_judge(engine, frames, keep))
 
 
 def _engine(post: Post) -> Engine:

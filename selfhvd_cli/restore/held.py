@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,13 +43,17 @@ class Packed:
         """Every `step`-th pixel of every `step`-th row, `[3, h, w]`, in main memory."""
         return unpack(self._packed[:, ::step, ::step])
 
-    def outcome(self, before: Tensor, after: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """What of a result `after` goes to main memory, and what makes of it there what a writer takes.
+    def outcome(self, before: Tensor, after: Tensor) -> Tensor:
+        """What of a result `after` goes to main memory.
 
         Args:
             before, after: the frame's RGB and the result, `[3, H, W]`, on the device.
         """
-        return after, lambda landed: landed
+        return after
+
+    def finished(self, landed: Tensor) -> Tensor:
+        """What a writer takes, made of an `outcome` in main memory."""
+        return landed
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through a pipe as numpy: torch would share memory through files.
@@ -78,14 +81,17 @@ class Planes:
         """Every `step`-th pixel of every `step`-th row, `[3, h, w]`, in main memory."""
         return self._codes.thin(step).rgb()
 
-    def outcome(self, before: Tensor, after: Tensor) -> tuple[Tensor, Callable[[Tensor], Codes]]:
-        """What of a result `after` goes to main memory, and what makes of it there what a writer takes.
+    def outcome(self, before: Tensor, after: Tensor) -> Tensor:
+        """What of a result `after` goes to main memory.
 
         Args:
             before, after: the frame's RGB and the result, `[3, H, W]`, on the device.
         """
-        changed = self._on(after.device).changed(before, after)
-        return changed.flat, changed.with_flat
+        return self._on(after.device).changed(before, after).flat
+
+    def finished(self, landed: Tensor) -> Codes:
+        """What a writer takes, made of an `outcome` in main memory."""
+        return self._codes.with_flat(landed)
 
     def _on(self, device: torch.device) -> Codes:
         """The codes on a device, where they stay: a few megabytes there, in place of a copy for each use."""

@@ -11,20 +11,18 @@ from torch import Tensor
 
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
-from selfhvd_cli.errors import InputFault, means_out_of_memory
-from selfhvd_cli.ops.batches import joined
-from selfhvd_cli.ops.transfer import to_host
+from selfhvd_cli.errors import InputFault
 from selfhvd_cli.pipeline import Ahead
 from selfhvd_cli.restore.crew import Crew
 from selfhvd_cli.restore.engine import Engine
-from selfhvd_cli.restore.guard import Verdict, apply, guard_each
+from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.held import Packed
-from selfhvd_cli.restore.memory import release
+from selfhvd_cli.restore.outcome import Outcome, judge
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.restore.scene_cuts import number_scenes
 from selfhvd_cli.restore.transfer import computed_ahead
-from selfhvd_cli.restore.windows import Frame, restore_scene
+from selfhvd_cli.restore.windows import Frame, judge_scene, restore_scene
 from selfhvd_cli.video.codes import Codes
 
 
@@ -97,15 +95,36 @@ def restore_stream(
     engine = Engine(restorer, plan, compute)
     with Ahead(_of_one_size(frames), 1) as ahead:
         for scene in scenes(iter(ahead), plan.scene_cut):
-            with computed_ahead(restore_scene(engine, scene, plan, crew, done), compute.device) as batches:
-                for batch in batches:
-                    known = max(0, min(done, len(batch)))
-                    for frame, _ in batch[:known]:
-                        yield Restored(None, frame.time, Verdict(0.0, 0.0, reason="restored before"))
-                    pairs = [(frame, picture) for frame, picture in batch[known:] if picture is not None]
-                    if pairs:
-                        yield from judge(pairs, plan, engine)
-                    done -= len(batch)
+            for frame, outcome in _judged(engine, scene, plan, crew, done):
+                yield _result(frame, None if done > 0 else outcome, engine)
+                done -= 1
+
+
+def _judged(
+    engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew | None, done: int
+) -> Iterator[tuple[Frame, Outcome | None]]:
+    """The frames of one scene after the guard, in order; None where nobody needs them."""
+    if crew is not None and engine.restorer.convention.selects_frames:
+        yield from judge_scene(engine, scene, plan, crew, done)
+        return
+    with computed_ahead(restore_scene(engine, scene, plan, crew, done), engine.compute.device) as batches:
+        for batch in batches:
+            known = max(0, min(done, len(batch)))
+            done -= known
+            yield from ((frame, None) for frame, _ in batch[:known])
+            pairs = [(frame.held, picture) for frame, picture in batch[known:] if picture is not None]
+            yield from zip((frame for frame, _ in batch[known:]), judge(engine, pairs), strict=True)
+
+
+def _result(frame: Frame, outcome: Outcome | None, engine: Engine) -> Restored:
+    """What became of a frame; None stands for what an earlier run restored."""
+    if outcome is None:
+        return Restored(None, frame.time, Verdict(0.0, 0.0, reason="restored before"))
+    source, device = outcome.source, engine.compute.device
+    if source is None and device.type == "cpu":  # another process judged it
+        source = frame.held.rgb(device)
+    picture = frame.held.finished(outcome.landed)
+    return Restored(picture, frame.time, outcome.verdict, engine.take_events(), source)
 
 
 def scenes(frames: Iterator[Frame], scene_cut: bool) -> Iterator[Iterator[Frame]]:
@@ -137,43 +156,3 @@ def _of_one_size(frames: Iterable[Frame]) -> Iterator[Frame]:
             at = float(frame.time)
             raise InputFault(f"the frame size changes from {was} to {now} at {at:.3f} s: cut the video there first.")
         yield frame
-
-
-def judge(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> Iterator[Restored]:
-    """The network's pictures after the guard, as many at a time as fit."""
-    while pairs:
-        some = pairs[: engine.plan.together]
-        try:
-            judged = _judged(some, plan, engine)
-        except (RuntimeError, MemoryError) as fault:
-            if not means_out_of_memory(fault) or not engine.take_fewer():
-                raise
-            judged = []
-        if judged:
-            yield from judged
-            pairs = pairs[len(some) :]
-        else:
-            # Outside the handler, where nothing refers to the failed attempt's tensors any more.
-            release(engine.compute.device)
-
-
-def _judged(pairs: list[tuple[Frame, Tensor]], plan: Plan, engine: Engine) -> list[Restored]:
-    device = engine.compute.device
-    source = joined([frame.held.rgb(device).unsqueeze(0) for frame, _ in pairs])
-    picture = joined([picture.to(device).unsqueeze(0) for _, picture in pairs])
-    if plan.guard:
-        judged = guard_each(source, picture, plan.strength)
-    else:
-        judged = [apply(*pair, plan.strength) for pair in zip(source, picture, strict=True)]
-    outcomes = [
-        frame.held.outcome(*rest)
-        for (frame, _), *rest in zip(pairs, source, (each for each, _ in judged), strict=True)
-    ]
-    landed = to_host([outcome for outcome, _ in outcomes])
-    events = engine.take_events()
-    results = []
-    for place, ((frame, _), (_, verdict)) in enumerate(zip(pairs, judged, strict=True)):
-        kept = source[place] if device.type == "cpu" else None
-        finished = outcomes[place][1](landed[place])
-        results.append(Restored(finished, frame.time, verdict, () if place else events, kept))
-    return results

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +14,10 @@ from selfhvd_cli.ops.batches import some_by_some
 from selfhvd_cli.restore.crew import Crew
 from selfhvd_cli.restore.engine import Engine, Job
 from selfhvd_cli.restore.held import Held
+from selfhvd_cli.restore.outcome import Outcome
 from selfhvd_cli.restore.plan import Plan
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,23 @@ class Frame:
     """Presentation time in seconds."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """Consecutive frames of a scene that the network sees together."""
+
+    start: int
+    """Place of the first frame in the scene."""
+
+    frames: list[Frame]
+    """The frames."""
+
+    is_last: bool
+    """Whether the scene ends with it."""
+
+
+Part = tuple[Window, slice]
+"""A window, and which of its frames are wanted of it."""
+
 Batch = Sequence[tuple[Frame, Tensor | None]]
 """Consecutive frames, each with the network's picture `[3, H, W]`; None where nobody needs it."""
 
@@ -37,6 +58,7 @@ def restore_scene(
     """The frames of one scene with the network's pictures, in order, at most as many at a time as the plan says.
 
     Args:
+        crew: processes that restore in place of this one.
         done: frames at the beginning whose pictures nobody needs.
     """
     if engine.restorer.convention.remembers_frames and crew is None:
@@ -44,6 +66,24 @@ def restore_scene(
         return
     for batch in _window_by_window(engine, scene, plan, crew, done):
         yield from some_by_some(batch, plan.together)
+
+
+def judge_scene(
+    engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew, done: int = 0
+) -> Iterator[tuple[Frame, Outcome | None]]:
+    """The frames of one scene, restored by a crew with a network that selects frames, and judged there.
+
+    Args:
+        done: frames at the beginning that nobody needs; they may be None.
+    """
+
+    def run(parts: Iterator[Part]) -> Iterator[tuple[Part, Sequence[Outcome]]]:
+        for part, (outcomes, events) in crew.judge(_for_crew(parts)):
+            engine.hear(events)
+            yield part, outcomes
+
+    for (window, keep), outcomes in _computed(_wanted(scene, plan, selects=True), done, run):
+        yield from zip(window.frames[keep], outcomes, strict=True)
 
 
 def _each_among_others(engine: Engine, scene: Iterator[Frame], plan: Plan, done: int) -> Iterator[Batch]:
@@ -75,11 +115,20 @@ def _each_among_others(engine: Engine, scene: Iterator[Frame], plan: Plan, done:
 def _window_by_window(
     engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew | None, done: int
 ) -> Iterator[Batch]:
-    """With other networks, or by a crew; where windows of a network that restores all its frames overlap, the results
-    are cross-faded."""
+    """With other networks; where windows of one that restores all its frames overlap, the results are cross-faded."""
     selects = engine.restorer.convention.selects_frames
     fading: Batch = []
-    for (window, keep), outputs in _computed(engine, _wanted(scene, plan, selects), crew, done):
+
+    def run(parts: Iterator[Part]) -> Iterator[tuple[Part, Sequence[Tensor]]]:
+        if crew is None:
+            for place, held, keep in _for_crew(parts):
+                yield place, engine.restore(held, keep).unbind()
+            return
+        for place, (pictures, events) in crew.restore(_for_crew(parts)):
+            engine.hear(events)
+            yield place, pictures.unbind()
+
+    for (window, keep), outputs in _computed(_wanted(scene, plan, selects), done, run):
         ready: list[tuple[Frame, Tensor | None]] = list(zip(window.frames[keep], outputs, strict=True))
         for index, (frame, earlier) in enumerate(fading):
             later = ready[index][1]
@@ -93,7 +142,7 @@ def _window_by_window(
         yield ready[:settled]
 
 
-def _wanted(scene: Iterator[Frame], plan: Plan, selects: bool) -> Iterator[tuple[Window, slice]]:
+def _wanted(scene: Iterator[Frame], plan: Plan, selects: bool) -> Iterator[Part]:
     """The windows of a scene, each with those of its frames that it is to restore."""
     given = 0
     for window in windows(scene, plan.window, plan.overlap):
@@ -105,44 +154,28 @@ def _wanted(scene: Iterator[Frame], plan: Plan, selects: bool) -> Iterator[tuple
 
 
 def _computed(
-    engine: Engine, wanted: Iterator[tuple[Window, slice]], crew: Crew | None, done: int
-) -> Iterator[tuple[tuple[Window, slice], Sequence[Tensor | None] | Tensor]]:
-    """The network's pictures of each window, here or by a crew; None in windows that nobody needs."""
-    first: list[tuple[Window, slice]] = []
+    wanted: Iterator[Part], done: int, run: Callable[[Iterator[Part]], Iterator[tuple[Part, Sequence[Result]]]]
+) -> Iterator[tuple[Part, Sequence[Result | None]]]:
+    """What `run` makes of each window's frames; None in windows that nobody needs."""
+    first: list[Part] = []
     for window, keep in wanted:
         if window.start + keep.stop > done:
             first.append((window, keep))
             break
         yield (window, keep), [None] * len(window.frames[keep])
 
-    def rest() -> Iterator[tuple[Window, slice]]:
+    def rest() -> Iterator[Part]:
         # Taken out of the list (chain would hold on to it): a window is a lot of memory.
         while first:
             yield first.pop()
         yield from wanted
 
-    work = ((each, [frame.held for frame in each[0].frames], each[1]) for each in rest())
-    if crew is None:
-        for place, held, keep in work:
-            yield place, engine.restore(held, keep)
-        return
-    for place, (outputs, events) in crew.restore(work):
-        engine.hear(events)
-        yield place, outputs
+    yield from run(rest())
 
 
-@dataclass(frozen=True)
-class Window:
-    """Consecutive frames of a scene that the network sees together."""
-
-    start: int
-    """Place of the first frame in the scene."""
-
-    frames: list[Frame]
-    """The frames."""
-
-    is_last: bool
-    """Whether the scene ends with it."""
+def _for_crew(parts: Iterator[Part]) -> Iterator[tuple[Part, list[Held], slice]]:
+    """Windows as a crew takes them."""
+    return ((part, [frame.held for frame in part[0].frames], part[1]) for part in parts)
 
 
 def windows(scene: Iterator[Frame], length: int, overlap: int) -> Iterator[Window]:

@@ -25,7 +25,7 @@ STAGES = (
     ("network", "selfhvd_cli.restore.restorer", "Restorer.forward"),
     ("network", "selfhvd_cli.restore.restorer", "Restorer.shot"),
     ("network", "selfhvd_cli.restore.restorer", "Restorer.restore_shots"),
-    ("guard", "selfhvd_cli.restore.stream", "judge"),
+    ("guard", "selfhvd_cli.restore.outcome", "judge"),
     ("packing", "selfhvd_cli.restore.held", "pack"),
     ("planes to RGB", "selfhvd_cli.video.frame", "to_rgb"),
     ("copying planes", "selfhvd_cli.video.frame", "codes_of"),

@@ -13,7 +13,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,8 @@ from selfhvd_cli.device import Compute
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.held import Planes
 from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.restore.outcome import judge
 from selfhvd_cli.restore.plan import TOGETHER, Plan
-from selfhvd_cli.restore.stream import judge
-from selfhvd_cli.restore.windows import Frame
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.weights.store import resolve
 
@@ -103,12 +101,9 @@ def commands(clip: Path, frames: int, together: int) -> dict[str, list[Counter[s
             jobs = [(held[: target + BEHIND + 1], target) for target in targets]
             with counted() as network:
                 pictures = engine.restore_each(jobs)
-            pairs = [
-                (Frame(held[target], Fraction(target)), picture)
-                for target, picture in zip(targets, pictures, strict=True)
-            ]
+            pairs = [(held[target], picture) for target, picture in zip(targets, pictures, strict=True)]
             with counted() as rest:
-                for _ in judge(pairs, plan, engine):
+                for _ in judge(engine, pairs):
                     pass
             found["network"].append(network)
             found["rest"].append(rest)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from tiny_clips import make_clip, pictures
+from torch import Tensor
 
 from selfhvd_cli import deblur
 from selfhvd_cli.cli import selfhvd
@@ -63,23 +64,27 @@ def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
     assert not torch.equal(alone[5].frame, frames[5]), "the network changes the frames"
 
 
-def test_frames_reach_other_processes_as_planes(weights: Path) -> None:
-    def frames() -> Iterator[Frame]:
-        for index, picture in enumerate(moving_picture(7, 40, 48)):
-            recorded = av.VideoFrame(48, 40, "yuv420p10le")
-            for plane in planes_of(recorded):
-                plane.fill_(512)
-            add_change(recorded, torch.full((3, 40, 48), 0.5), picture, Signal(1))
-            codes = codes_of(recorded, Signal(1))
-            assert codes is not None
-            yield Frame(Planes(codes), Fraction(index, 30))
+def planes_of_clip(clip: Tensor) -> Iterator[Frame]:
+    """Frames `[T, 3, H, W]` as recorded in 10 bits."""
+    for index, picture in enumerate(clip):
+        height, width = picture.shape[1:]
+        recorded = av.VideoFrame(width, height, "yuv420p10le")
+        for plane in planes_of(recorded):
+            plane.fill_(512)
+        add_change(recorded, torch.full_like(picture, 0.5), picture, Signal(1))
+        codes = codes_of(recorded, Signal(1))
+        assert codes is not None
+        yield Frame(Planes(codes), Fraction(index, 30))
 
+
+def test_frames_reach_other_processes_as_planes(weights: Path) -> None:
+    clip = moving_picture(7, 40, 48)
     compute = choose_compute("cpu")
     restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
-    alone = [each.picture for each in restore_stream(restorer, frames(), PLAN, compute)]
+    alone = [each.picture for each in restore_stream(restorer, planes_of_clip(clip), PLAN, compute)]
     with crew_of(2, weights) as crew:
-        together = [each.picture for each in restore_stream(restorer, frames(), PLAN, compute, crew)]
-    for one, two, frame in zip(alone, together, frames(), strict=True):
+        together = [each.picture for each in restore_stream(restorer, planes_of_clip(clip), PLAN, compute, crew)]
+    for one, two, frame in zip(alone, together, planes_of_clip(clip), strict=True):
         assert isinstance(one, Codes)
         assert isinstance(two, Codes)
         assert torch.equal(one.flat, two.flat)
@@ -88,25 +93,56 @@ def test_frames_reach_other_processes_as_planes(weights: Path) -> None:
         )
 
 
-def test_the_embedded_network_gives_the_same_bits_in_two_processes() -> None:
-    """The tails of what each thread computes are rounded otherwise, so each process has as many as one alone."""
+@pytest.fixture
+def two_threads() -> Iterator[int]:
+    """The tails of what each thread computes are rounded otherwise: each process has as many as one alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def grainy(count: int) -> Tensor:
+    grain = torch.rand(count, 3, 72, 104, generator=torch.Generator().manual_seed(1))
+    return (moving_picture(count, 72, 104) + 0.1 * grain).clamp(0, 1)
+
+
+def test_the_embedded_network_gives_the_same_bits_in_two_processes(two_threads: int) -> None:
     path = find(parse_reference("lite"))
     assert path is not None
-    grain = torch.rand(9, 3, 72, 104, generator=torch.Generator().manual_seed(1))
-    frames = (moving_picture(9, 72, 104) + 0.1 * grain).clamp(0, 1)
+    frames, compute, plan = grainy(9), choose_compute("cpu"), Plan(window=5, overlap=2, scene_cut=False)
     clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
-    compute, before = choose_compute("cpu"), torch.get_num_threads()
-    plan = Plan(window=5, overlap=2, scene_cut=False)
     restorer = load_restorer("lite", "lite", path, compute.device).restorer
-    try:
-        torch.set_num_threads(2)
-        alone = list(restore_clips(restorer, clips, plan, compute))
-        with Crew([Post("lite", "lite", path, compute, plan, 2)] * 2) as crew:
-            together = list(restore_clips(restorer, clips, plan, compute, crew))
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
+    alone = list(restore_clips(restorer, clips, plan, compute))
+    with Crew([Post("lite", "lite", path, compute, plan, two_threads)] * 2) as crew:
+        together = list(restore_clips(restorer, clips, plan, compute, crew))
+    for one, two in zip(alone, together, strict=True):
+        assert torch.equal(one.frame, two.frame)
+        assert one.verdict == two.verdict
+        assert one.source is not None
+        assert two.source is not None
+        assert torch.equal(one.source, two.source), "what the writer takes the change from"
     assert any(each.verdict.strength > 0 for each in alone)
+
+
+def test_codes_come_back_from_where_they_were_judged(two_threads: int) -> None:
+    """Some at a time, and nothing of what an earlier run restored."""
+    path = find(parse_reference("lite"))
+    assert path is not None
+    clip, compute = grainy(11), choose_compute("cpu")
+    plan = Plan(window=5, overlap=2, scene_cut=False, together=2)
+    restorer = load_restorer("lite", "lite", path, compute.device).restorer
+    alone = list(restore_stream(restorer, planes_of_clip(clip), plan, compute))
+    with Crew([Post("lite", "lite", path, compute, plan, two_threads)] * 2) as crew:
+        together = list(restore_stream(restorer, planes_of_clip(clip), plan, compute, crew, done=6))
+    assert [each.time for each in together] == [each.time for each in alone]
+    assert [each.picture is None for each in together] == [True] * 6 + [False] * 5
+    for one, two in zip(alone[6:], together[6:], strict=True):
+        assert isinstance(one.picture, Codes)
+        assert isinstance(two.picture, Codes)
+        # Restored in other company, so rounded otherwise: a code more or less.
+        assert (one.picture.flat.int() - two.picture.flat.int()).abs().amax() <= 1
+        assert two.verdict.strength == pytest.approx(one.verdict.strength, abs=1e-3)
 
 
 def black() -> list[Held]:

@@ -90,7 +90,7 @@ def test_judging_that_runs_out_of_memory_takes_fewer_frames_at_a_time(monkeypatc
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return guard_each(frames, restored, strength)
 
-    monkeypatch.setattr("selfhvd_cli.restore.stream.guard_each", hungry)
+    monkeypatch.setattr("selfhvd_cli.restore.outcome.guard_each", hungry)
     frames = texture(1, 64, 80).expand(11, -1, -1, -1)
     restorer = Restorer(HungryForEach(4), Convention(selects_frames=True, remembers_frames=True))
     results = list(restore_clips(restorer, one_frame_clips(frames), Plan(5, 4, together=4), CPU))
