@@ -7,9 +7,10 @@ start     how soon `--help` answers, and how soon the first frame of a clip is d
 adapt     steps a second of adapt beside a plain arrangement of the same, and where the time of a step goes
 commands  what a frame asks of an accelerator: commands, and times it is waited for; counted, not timed
 host      what the processor does for each frame beside an accelerator, which bounds its frames a second
-cuda      the same of a GPU: idle share, frames a second, what bounds them; says so where there is none
+crew      what the first of several processes does for each frame that the others restore
+cuda      of a GPU: idle share, frames a second, what bounds them; says so where there is none
 
-All but the first, `commands` and `host` run the command itself, each time in a process of its own, on clips made from
+`outside`, `memory`, `start` and `cuda` run the command itself, each time in a process of its own, on clips made from
 examples/handheld.mp4.
 """
 
@@ -27,6 +28,7 @@ PARTS = {
     "adapt": "adapt_steps",
     "commands": "device_commands",
     "host": "host_work",
+    "crew": "crew_work",
     "cuda": "command_cuda",
 }
 """Part → its module beside this one, imported when asked for: no measured process shall descend from a large one."""
