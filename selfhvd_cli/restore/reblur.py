@@ -59,7 +59,7 @@ def _around(squares: Tensor) -> Tensor:
 
 def lengths() -> tuple[float, ...]:
     """The length of each kernel of the bank, in pixels; round ones count little, since sharpening looks like them."""
-    return (*(length for length in LENGTHS for _ in range(DIRECTIONS)), *(0.5 * sigma for sigma in SPREADS))
+    return (*(length for length in LENGTHS for _ in range(DIRECTIONS)), *(0.25 * sigma for sigma in SPREADS))
 
 
 @cache
