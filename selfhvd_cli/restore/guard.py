@@ -28,7 +28,7 @@ from selfhvd_cli.restore.colour import put_back_colour
 from selfhvd_cli.restore.displacement import displacements, shifted
 from selfhvd_cli.restore.halos import beyond
 from selfhvd_cli.restore.keep_sharp import BLOCK, Mix, keep_sharp, measure, ramp
-from selfhvd_cli.restore.reblur import unexplained
+from selfhvd_cli.restore.reblur import Light, unexplained
 
 COARSE = 4
 """Pixels a side that make one of the coarse scale."""
@@ -52,6 +52,9 @@ blurred, so more is allowed per pixel of blur."""
 
 OVERSHOT = (0.4, 0.8)
 """Share of the change that overshoots, where holding back begins and is complete."""
+
+CLIPPED = 0.97
+"""Code value from which on a colour may have been any brighter."""
 
 EMPTY = 0.2
 """Contrast of the result, as a share of the input's, below which it is black or blank."""
@@ -165,8 +168,8 @@ def _judged(source: Tensor, restored: Tensor, strength: float) -> list[tuple[Ten
     colour = put_back_colour(source, picture)
     source_gray, picture_gray = gray(source), gray(picture)
     source_half, picture_half = block_means(source_gray, 2), block_means(picture_gray, 2)
-    source_light, picture_light = _light(source_half), _light(picture_half)
-    whole, local = displacements(source_light, picture_light)
+    source_light, picture_light = _light(source, source_half), _light(picture, picture_half)
+    whole, local = displacements(source_light.level, picture_light.level)
     denied, blur = unexplained(source_light, picture_light)
     blur = (blur * COARSE).view(-1, 1, 1, 1)
     shift = whole.norm(dim=1) * COARSE
@@ -236,9 +239,15 @@ def _contrast(pictures: Tensor) -> Tensor:
     return pictures[..., ::COARSE, ::COARSE].clamp(0.0, 1.0).std((1, 2, 3))
 
 
-def _light(half: Tensor) -> Tensor:
-    """Coarse grey picture in about linear light: the square of a code value, whatever the curve's exact exponent."""
-    return block_means(half.square(), COARSE // 2)
+def _light(pictures: Tensor, half: Tensor) -> Light:
+    """In about linear light: the square of a code value, whatever the curve's exact exponent.
+
+    Args:
+        pictures: `[N, 3, H, W]`.
+        half: the same in grey at half the size.
+    """
+    clipped = gray((pictures[..., ::2, ::2] >= CLIPPED).float())
+    return Light(block_means(half.square(), COARSE // 2), block_means(clipped, COARSE // 2))
 
 
 def _limits(limits: tuple[tuple[float, float], tuple[float, float]], blur: Tensor) -> tuple[Tensor, Tensor]:

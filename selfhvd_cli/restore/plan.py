@@ -33,8 +33,8 @@ FLOAT_BYTES = 12
 DECODED_BYTES = 3
 """Bytes of one pixel's three channels in the frame buffer (int16), in float32, and as decoded, at 10 bits."""
 
-JUDGED_BYTES = 100
-"""Bytes of the device for each pixel of the frames that are judged at a time (71, measured) or wait for it."""
+JUDGED_BYTES = 120
+"""Bytes of the device for each pixel of the frames that are judged at a time (90, measured) or wait for it."""
 
 QUEUED = 10
 """Pictures in float32 that wait between the stages of a run or are under way in one, where frames are large."""

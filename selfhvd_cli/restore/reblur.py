@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,31 +26,70 @@ DIRECTIONS = 6
 RADIUS = 4
 """Half the side of the kernels."""
 
+BRIGHTEST = 4.0
+"""Light of clipped places beyond the end of the range, in multiples of it. With 2 or 8 hardly anything changes."""
+
+FAINT = 0.02
+"""Share of a place that is clipped, below which it is not."""
+
 NOISE = 2.0 / 255.0
 """Difference that noise and rounding explain at the coarse scale."""
 
 
-def unexplained(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """The share of the change from `source` to `picture` that no blur of `picture` explains, and the blur that does.
+class Light(NamedTuple):
+    """Grey pictures at a coarse scale, in linear light: blur adds light, not code values."""
 
-    Args:
-        source, picture: grey `[N, 1, h, w]` in linear light (blur adds light, not code values), at a coarse scale.
+    level: Tensor
+    """`[N, 1, h, w]`."""
+
+    clipped: Tensor
+    """`[N, 1, h, w]`: the share of it that is at the end of its range. The scene may have had any amount more."""
+
+
+def unexplained(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
+    """The share of the change from `source` to `picture` that no blur of `picture` explains, and the blur that does.
 
     Returns:
         `[N, 1, h/2, w/2]` in [0, 1]: 0 where the input is a blurred version of the result (or they are alike up to
         noise), 1 where the result shows what the input denies; and the length of the blur that explains the input
         best over all, `[N]`, in pixels of that scale, drawn to 0 the less it explains.
     """
-    blurred = F.conv2d(F.pad(picture, (RADIUS,) * 4, mode="replicate"), kernels(source.device))
-    errors = blurred.sub_(source).square_()
-    change = (picture - source).square()
-    least, best = errors.mean((2, 3)).min(1)
+    missing = _blurred(picture.level).neg_().add_(source.level)
+    change = (picture.level - source.level).square()
+    least, best = missing.square().mean((2, 3)).min(1)
     explained = 1.0 - least / change.mean((1, 2, 3)).clamp_min(1e-12)
-    length = numbers(lengths(), source.device)[best] * (explained / 0.5).clamp(0.0, 1.0)
+    length = numbers(lengths(), missing.device)[best] * (explained / 0.5).clamp(0.0, 1.0)
 
-    error, change = _around(errors).amin(1, keepdim=True), _around(change)
+    error, change = _least_error(missing, source.clipped, picture.clipped).amin(1, keepdim=True), _around(change)
     left = (torch.minimum(error, change) - NOISE**2).clamp_min(0.0)
     return (left / (change + NOISE**2)).clamp(0.0, 1.0), length
+
+
+def _least_error(missing: Tensor, clipped: Tensor, lamps: Tensor) -> Tensor:
+    """Mean squares of what each blur leaves missing, with as much more light from clipped places as explains most.
+
+    Signs and lamps at night: their blur is far brighter than that of what is left of them in the picture.
+
+    Args:
+        missing: input minus blurred result, `[N, K, h, w]`; overwritten.
+        clipped: share of the input that is clipped, `[N, 1, h, w]`.
+        lamps: the same of the result.
+    """
+    # A device would have to be waited for.
+    if missing.device.type == "cpu" and not bool((lamps > FAINT).any()):
+        return _around(missing.square_())
+    # How bright a clipped place of the input was, nobody knows, where light may have come to it from others.
+    near = F.max_pool2d(lamps, 2 * RADIUS + 1, stride=1, padding=RADIUS) > FAINT
+    known = 1.0 - clipped * near
+    missing, beyond = missing.mul_(known), _blurred(lamps).mul_(known)
+    slope, error, bend = _around(missing * beyond), _around(missing.square_()), _around(beyond.square_())
+    more = (slope / bend.add_(1e-6)).clamp_(0.0, BRIGHTEST)
+    return error.sub_(slope.mul_(2.0).sub_(bend.mul_(more)).mul_(more)).clamp_min_(0.0)
+
+
+def _blurred(picture: Tensor) -> Tensor:
+    """By each of the blurs: `[N, K, h, w]` of `[N, 1, h, w]`."""
+    return F.conv2d(F.pad(picture, (RADIUS,) * 4, mode="replicate"), kernels(picture.device))
 
 
 def _around(squares: Tensor) -> Tensor:
