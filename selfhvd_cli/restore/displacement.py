@@ -10,26 +10,30 @@ from torch import Tensor
 from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.constants import spaced
 from selfhvd_cli.ops.stencil import smooth
+from selfhvd_cli.restore.light import Light
 
 NOISE = 2.0 / 255.0
 """Gradient (per coarse pixel) below which a place says nothing about displacement."""
 
 
-def displacements(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+REACH = 2
+"""Coarse pixels around clipped places within which nothing is said of local displacements: the trail of a lamp and
+what is left of it differ far more than by blur."""
+
+
+def displacements(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
     """Where `picture` lies against `source`, over all and place by place.
 
     Both are smoothed further, so that blur in one of them, being symmetric or nearly so, does not look like motion.
 
-    Args:
-        source, picture: grey `[N, 1, h, w]` of the same scenes in linear light, at a coarse scale. (In code values a
-            blurred edge seems to have moved to its dark side, by a tenth of the blur.)
+    In light, for in code values a blurred edge seems to have moved to its dark side, by a tenth of the blur.
 
     Returns:
         Mean displacements `[N, 2]`, and local ones `[N, 2, h/2, w/2]` over about ten pixels, (dx, dy) in pixels
         of that scale, drawn to zero where there is no texture to tell. Those beyond two pixels are underestimated,
         never overlooked.
     """
-    one, two = smooth(source), smooth(picture)
+    one, two = smooth(source.level), smooth(picture.level)
     padded = F.pad(one + two, (1, 1, 1, 1), mode="replicate")
     gx = 0.25 * (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2])
     gy = 0.25 * (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1])
@@ -43,7 +47,8 @@ def displacements(source: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
         # What does not move with the rest (an object of its own, a lamp that swayed) loses its vote.
         error = (change + gx * whole[:, :1] + gy * whole[:, 1:]).square()
         weight = 1.0 / (1.0 + error / (4.0 * error.mean((1, 2, 3), keepdim=True)).clamp_min(1e-10))
-    blocks = block_means(products, 2)
+    clipped = F.max_pool2d(torch.maximum(source.clipped, picture.clipped), 2 * REACH + 1, stride=1, padding=REACH)
+    blocks = block_means(products * (1.0 - clipped), 2)
     local = F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False)
     return whole.flatten(1), _solve(local, NOISE**2)
 

@@ -4,9 +4,9 @@ A restored picture must be a sharper view of the same thing. What is looked at, 
 
 - numbers: NaN, infinity, a picture gone black or flat;
 - place: the mean displacement against the input (it is put back, or given up), and local ones;
-- re-blur consistency: some blur of the result must give the input back;
+- re-blur consistency: some blur of the result must give the input back, lamps being brighter than white;
 - overshoot: halos and ringing beyond what the input shows nearby are cut off;
-- colour: local means stay the input's;
+- colour: brightness and colours stay, as far as blur leaves them;
 - sharpness: the variance of the Laplacian never falls. Where the result is smoother than the input (noise taken out,
   or detail) only as much is taken out as the sharpening elsewhere makes up for.
 What fails lets the input show through, by a smooth mask.
@@ -28,10 +28,8 @@ from selfhvd_cli.restore.colour import put_back_colour
 from selfhvd_cli.restore.displacement import displacements, shifted
 from selfhvd_cli.restore.halos import beyond
 from selfhvd_cli.restore.keep_sharp import BLOCK, Mix, keep_sharp, measure, ramp
-from selfhvd_cli.restore.reblur import Light, unexplained
-
-COARSE = 4
-"""Pixels a side that make one of the coarse scale."""
+from selfhvd_cli.restore.light import COARSE, light_of
+from selfhvd_cli.restore.reblur import unexplained
 
 STILL = (0.02, 0.007)
 """Mean displacement that is left as it is: pixels, and more per pixel of blur (whose centre is no certain place).
@@ -52,9 +50,6 @@ blurred, so more is allowed per pixel of blur."""
 
 OVERSHOT = (0.4, 0.8)
 """Share of the change that overshoots, where holding back begins and is complete."""
-
-CLIPPED = 0.97
-"""Code value from which on a colour may have been any brighter."""
 
 EMPTY = 0.2
 """Contrast of the result, as a share of the input's, below which it is black or blank."""
@@ -168,8 +163,8 @@ def _judged(source: Tensor, restored: Tensor, strength: float) -> list[tuple[Ten
     colour = put_back_colour(source, picture)
     source_gray, picture_gray = gray(source), gray(picture)
     source_half, picture_half = block_means(source_gray, 2), block_means(picture_gray, 2)
-    source_light, picture_light = _light(source, source_half), _light(picture, picture_half)
-    whole, local = displacements(source_light.level, picture_light.level)
+    source_light, picture_light = light_of(source, source_half), light_of(picture, picture_half)
+    whole, local = displacements(source_light, picture_light)
     denied, blur = unexplained(source_light, picture_light)
     blur = (blur * COARSE).view(-1, 1, 1, 1)
     shift = whole.norm(dim=1) * COARSE
@@ -237,17 +232,6 @@ def _whole_or_not(frame: Tensor, restored: Tensor, strength: float) -> tuple[Ten
 def _contrast(pictures: Tensor) -> Tensor:
     """Standard deviation of each of `[N, 3, H, W]`, from every fourth pixel."""
     return pictures[..., ::COARSE, ::COARSE].clamp(0.0, 1.0).std((1, 2, 3))
-
-
-def _light(pictures: Tensor, half: Tensor) -> Light:
-    """In about linear light: the square of a code value, whatever the curve's exact exponent.
-
-    Args:
-        pictures: `[N, 3, H, W]`.
-        half: the same in grey at half the size.
-    """
-    clipped = gray((pictures[..., ::2, ::2] >= CLIPPED).float())
-    return Light(block_means(half.square(), COARSE // 2), block_means(clipped, COARSE // 2))
 
 
 def _limits(limits: tuple[tuple[float, float], tuple[float, float]], blur: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from torch import Tensor
 from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.constants import numbers
 from selfhvd_cli.ops.stencil import binomial
+from selfhvd_cli.restore.light import Light
 
 LENGTHS = (1.0, 2.0, 4.0, 7.0)
 """Lengths of the tried motion blurs, in pixels of the scale they are tried at."""
@@ -34,16 +34,6 @@ FAINT = 0.02
 
 NOISE = 2.0 / 255.0
 """Difference that noise and rounding explain at the coarse scale."""
-
-
-class Light(NamedTuple):
-    """Grey pictures at a coarse scale, in linear light: blur adds light, not code values."""
-
-    level: Tensor
-    """`[N, 1, h, w]`."""
-
-    clipped: Tensor
-    """`[N, 1, h, w]`: the share of it that is at the end of its range. The scene may have had any amount more."""
 
 
 def unexplained(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
