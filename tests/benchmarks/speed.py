@@ -10,8 +10,8 @@ host      what the processor does for each frame beside an accelerator, which bo
 crew      what the first of several processes does for each frame that the others restore
 cuda      of a GPU: idle share, frames a second, what bounds them; says so where there is none
 
-`outside`, `memory`, `start` and `cuda` run the command itself, each time in a process of its own, on clips made from
-examples/handheld.mp4.
+`outside`, `memory`, `start`, `adapt` and `cuda` run commands themselves, each time in a process of its own. Clips are
+made from examples/handheld.mp4.
 """
 
 from __future__ import annotations
