@@ -114,11 +114,11 @@ class Crew:
             yield place, (torch.from_numpy(pictures), events)
 
     def judge(self, work: Iterable[tuple[Place, list[Held], slice]]) -> Iterator[tuple[Place, Told[list[Outcome]]]]:
-        """The same, judged as well: of a network that selects frames, whose pictures are final.
+        """The same, judged as well: of a network that remembers frames, whose pictures are final.
 
         What the guard has to do is shared, and of a frame of planes its codes come back, an eighth of its RGB.
         """
-        return self._in_turns(work, _judged)
+        return self._in_turns(work, restore_and_judge)
 
     def _in_turns(
         self, work: Iterable[tuple[Place, list[Held], slice]], task: Task[Result]
@@ -168,8 +168,7 @@ def _serve(connection: Connection, post: Post) -> None:
             answer: object
             try:
                 engine = engine or _engine(post)
-                result = task(engine, frames, keep)
-                answer = (result, engine.take_events())
+                answer = (task(engine, frames, keep), engine.take_events())
             except SelfHVDError as fault:
                 answer = type(fault)(fault.format_message())
             except Exception as fault:  # told by the first process, which has the terminal
@@ -180,10 +179,6 @@ def _serve(connection: Connection, post: Post) -> None:
 def _restored(engine: Engine, frames: list[Held], keep: slice) -> Any:
     # Through a pipe as numpy: torch would share memory through files.
     return engine.restore(frames, keep).numpy()
-
-
-def _judged(engine: Engine, frames: list[Held], keep: slice) -> list[Outcome]:
-    return list(restore_and_judge(engine, frames, keep))
 
 
 def _engine(post: Post) -> Engine:

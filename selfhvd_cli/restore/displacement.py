@@ -15,7 +15,6 @@ from selfhvd_cli.restore.light import Light
 NOISE = 2.0 / 255.0
 """Gradient (per coarse pixel) below which a place says nothing about displacement."""
 
-
 REACH = 2
 """Coarse pixels around clipped places within which nothing is said of local displacements: the trail of a lamp and
 what is left of it differ far more than by blur."""

@@ -53,8 +53,8 @@ def judge(engine: Engine, pairs: Sequence[tuple[Held, Tensor]]) -> Iterator[Outc
             release(engine.compute.device)
 
 
-def restore_and_judge(engine: Engine, frames: Sequence[Held], keep: slice) -> Iterator[Outcome]:
-    """The wanted ones of a window's frames, by a network that selects frames: its pictures of them are final.
+def restore_and_judge(engine: Engine, frames: Sequence[Held], keep: slice) -> list[Outcome]:
+    """The wanted ones of a window's frames, by a network that remembers frames: its pictures of them are final.
 
     Args:
         frames: T consecutive frames.
@@ -65,17 +65,13 @@ def restore_and_judge(engine: Engine, frames: Sequence[Held], keep: slice) -> It
     """
 
     def batches() -> Iterator[list[tuple[Held, Tensor]]]:
-        if not engine.restorer.convention.remembers_frames:
-            yield list(zip(frames[keep], engine.restore(frames, keep), strict=True))
-            return
-        targets = range(*keep.indices(len(frames)))
-        for some in some_by_some(targets, engine.plan.together):
+        for some in some_by_some(range(*keep.indices(len(frames))), engine.plan.together):
             pictures = engine.restore_each([(frames, target) for target in some])
             yield [(frames[target], picture) for target, picture in zip(some, pictures, strict=True)]
 
     with computed_ahead(batches(), engine.compute.device) as ready:
-        for batch in ready:
-            yield from judge(engine, [(held, picture) for held, picture in batch if picture is not None])
+        pairs = ([(held, picture) for held, picture in batch if picture is not None] for batch in ready)
+        return [outcome for some in pairs for outcome in judge(engine, some)]
 
 
 def _outcome_again(landed: Any, verdict: Verdict) -> Outcome:

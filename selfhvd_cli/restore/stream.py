@@ -96,7 +96,7 @@ def restore_stream(
     with Ahead(_of_one_size(frames), 1) as ahead:
         for scene in scenes(iter(ahead), plan.scene_cut):
             for frame, outcome in _judged(engine, scene, plan, crew, done):
-                yield _result(frame, None if done > 0 else outcome, engine)
+                yield _result(frame, outcome, engine)
                 done -= 1
 
 
@@ -104,8 +104,9 @@ def _judged(
     engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew | None, done: int
 ) -> Iterator[tuple[Frame, Outcome | None]]:
     """The frames of one scene after the guard, in order; None where nobody needs them."""
-    if crew is not None and engine.restorer.convention.selects_frames:
-        yield from judge_scene(engine, scene, plan, crew, done)
+    if crew is not None and engine.restorer.convention.remembers_frames:
+        for place, (frame, outcome) in enumerate(judge_scene(engine, scene, plan, crew, done)):
+            yield frame, None if place < done else outcome
         return
     with computed_ahead(restore_scene(engine, scene, plan, crew, done), engine.compute.device) as batches:
         for batch in batches:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.ops.batches import some_by_some
-from selfhvd_cli.restore.crew import Crew
+from selfhvd_cli.restore.crew import Crew, Told
 from selfhvd_cli.restore.engine import Engine, Job
 from selfhvd_cli.restore.held import Held
 from selfhvd_cli.restore.outcome import Outcome
@@ -71,16 +71,14 @@ def restore_scene(
 def judge_scene(
     engine: Engine, scene: Iterator[Frame], plan: Plan, crew: Crew, done: int = 0
 ) -> Iterator[tuple[Frame, Outcome | None]]:
-    """The frames of one scene, restored by a crew with a network that selects frames, and judged there.
+    """The frames of one scene, restored by a crew with a network that remembers frames, and judged there.
 
     Args:
         done: frames at the beginning that nobody needs; they may be None.
     """
 
     def run(parts: Iterator[Part]) -> Iterator[tuple[Part, Sequence[Outcome]]]:
-        for part, (outcomes, events) in crew.judge(_for_crew(parts)):
-            engine.hear(events)
-            yield part, outcomes
+        return _heard(engine, crew.judge(_work(parts)))
 
     for (window, keep), outcomes in _computed(_wanted(scene, plan, selects=True), done, run):
         yield from zip(window.frames[keep], outcomes, strict=True)
@@ -120,13 +118,12 @@ def _window_by_window(
     fading: Batch = []
 
     def run(parts: Iterator[Part]) -> Iterator[tuple[Part, Sequence[Tensor]]]:
+        restored: Iterator[tuple[Part, Tensor]]
         if crew is None:
-            for place, held, keep in _for_crew(parts):
-                yield place, engine.restore(held, keep).unbind()
-            return
-        for place, (pictures, events) in crew.restore(_for_crew(parts)):
-            engine.hear(events)
-            yield place, pictures.unbind()
+            restored = ((part, engine.restore(held, keep)) for part, held, keep in _work(parts))
+        else:
+            restored = _heard(engine, crew.restore(_work(parts)))
+        return ((part, pictures.unbind()) for part, pictures in restored)
 
     for (window, keep), outputs in _computed(_wanted(scene, plan, selects), done, run):
         ready: list[tuple[Frame, Tensor | None]] = list(zip(window.frames[keep], outputs, strict=True))
@@ -173,9 +170,16 @@ def _computed(
     yield from run(rest())
 
 
-def _for_crew(parts: Iterator[Part]) -> Iterator[tuple[Part, list[Held], slice]]:
+def _work(parts: Iterator[Part]) -> Iterator[tuple[Part, list[Held], slice]]:
     """Windows as a crew takes them."""
     return ((part, [frame.held for frame in part[0].frames], part[1]) for part in parts)
+
+
+def _heard(engine: Engine, told: Iterator[tuple[Part, Told[Result]]]) -> Iterator[tuple[Part, Result]]:
+    """What a crew gives, with what happened on the way passed on to the engine."""
+    for part, (result, events) in told:
+        engine.hear(events)
+        yield part, result
 
 
 def windows(scene: Iterator[Frame], length: int, overlap: int) -> Iterator[Window]:

@@ -11,7 +11,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -36,15 +36,8 @@ def milliseconds(clip: Path, processes: int) -> float:
     plan = Plan(window=row.window + CREW_ADVANCE, overlap=row.overlap_of(row.window), scene_cut=False)
     restorer = load_restorer("lite", "lite", path, compute.device).restorer
     elsewhere = Compute(torch.device("meta"), compute.dtype, "a device that is never used")
-
-    def frames() -> Iterator[Frame]:
-        with open_reader(clip, None, None) as reader:
-            for frame in reader:
-                codes = frame.codes()
-                assert codes is not None
-                yield Frame(Planes(codes), frame.time)
-
-    waiting = list(frames())
+    with open_reader(clip, None, None) as reader:
+        waiting = [Frame(Planes(codes), frame.time) for frame in reader if (codes := frame.codes()) is not None]
     with Crew([Post("lite", "lite", path, compute, plan, torch.get_num_threads())] * processes) as crew:
         begun = time.process_time()
         done = sum(1 for _ in restore_stream(restorer, waiting, plan, elsewhere, crew))
