@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -110,7 +111,7 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
             return None
     output.metadata.update(job.tags)
     if job.layout.donor is None or job.trimmed:
-        _set_chapters(job, output)
+        output.set_chapters(chapters_within(job))  # type: ignore[arg-type]
     output.start_encoding()
     return Opened(output, stream, plan, copier, tuple(tried))
 
@@ -157,9 +158,8 @@ def add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoSt
     return stream
 
 
-def _set_chapters(job: Job, output: OutputContainer) -> None:
-    if not job.like.chapters:
-        return
+def chapters_within(job: Job) -> list[dict[str, Any]]:
+    """The source's chapters as far as they lie in what is written, as PyAV takes them, in milliseconds."""
     end = None if job.length is None else job.start + job.length
     chapters = []
     for number, chapter in enumerate(job.like.chapters):
@@ -175,4 +175,4 @@ def _set_chapters(job: Job, output: OutputContainer) -> None:
                     "metadata": dict(chapter.metadata),
                 }
             )
-    output.set_chapters(chapters)  # type: ignore[arg-type]
+    return chapters

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.encoders import EncoderPlan
-from selfhvd_cli.video.muxing import Job, Opened
+from selfhvd_cli.video.muxing import Job, Opened, chapters_within
 from selfhvd_cli.video.opening import open_input
 from selfhvd_cli.video.receipt import Receipt
 
@@ -51,19 +50,18 @@ def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, count
             receipt.keep(describe_stream(layout, stream), "the whole track, bit-identical")
         elif stream.index in layout.covers:
             receipt.keep(str(stream), "cover picture")
-    _compare_tags(receipt, job, job.part)
+    with open_input(job.part) as written:
+        _compare_tags(receipt, job, written.metadata)
+        _compare_chapters(receipt, job, len(written.chapters()))
     if like.display_matrix is not None:
         receipt.keep("orientation")
-    if like.chapters:
-        receipt.keep(f"{len(like.chapters)} chapters")
     if like.hdr is not None and plan.color == like.color:
         receipt.keep(f"HDR ({like.hdr.upper()}, {like.bit_depth} bits)")
 
 
-def _compare_tags(receipt: Receipt, job: Job, path: Path) -> None:
+def _compare_tags(receipt: Receipt, job: Job, written: Mapping[str, str]) -> None:
     wanted = job.tags
-    with open_input(path) as written:
-        found = {name.lower(): value for name, value in written.metadata.items()}
+    found = {name.lower(): value for name, value in written.items()}
     lost = [name for name, value in wanted.items() if found.get(name.lower()) != value]
     if len(lost) < len(wanted):
         receipt.keep(f"{len(wanted) - len(lost)} tags")
@@ -72,3 +70,15 @@ def _compare_tags(receipt: Receipt, job: Job, path: Path) -> None:
             receipt.change(f"tag {name}", f"{wanted[name]!r} is stored as {found[name.lower()]!r}")
         else:
             receipt.leave_out(f"tag {name}", f"{job.layout.muxer} has no place for it")
+
+
+def _compare_chapters(receipt: Receipt, job: Job, written: int) -> None:
+    lost = len(chapters_within(job)) - written
+    if written:
+        receipt.keep(_chapters_in_words(written))
+    if lost > 0:
+        receipt.leave_out(_chapters_in_words(lost), f"{job.layout.muxer} has no place for them")
+
+
+def _chapters_in_words(count: int) -> str:
+    return "1 chapter" if count == 1 else f"{count} chapters"

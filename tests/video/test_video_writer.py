@@ -243,6 +243,14 @@ def test_what_a_container_cannot_hold_is_named(clip: Callable[..., Path]) -> Non
     assert "tag com.android.version: avi has no place for it" in [str(line) for line in receipt.left_out]
 
 
+def test_chapters_that_a_container_has_no_place_for_are_named(clip: Callable[..., Path]) -> None:
+    source = clip("in.mkv", chapters=((0, 100, "one"), (100, 200, "two")))
+    receipt = copy(source, source.with_name("out.avi"))
+    assert not probe(source.with_name("out.avi")).chapters
+    assert "2 chapters: avi has no place for them" in [str(line) for line in receipt.left_out]
+    assert not any("chapter" in line.what for line in receipt.kept)
+
+
 def test_trimming_moves_everything(clip: Callable[..., Path]) -> None:
     source = clip(
         "in.mp4",
@@ -256,6 +264,7 @@ def test_trimming_moves_everything(clip: Callable[..., Path]) -> None:
     after = probe(target)
     assert after.metadata["creation_time"] == "2024-01-24T14:50:15.000000Z"
     assert [chapter.metadata["title"] for chapter in after.chapters] == ["two"]
+    assert "1 chapter" in [line.what for line in receipt.kept]
     names = next(stream for stream in after.streams if stream.kind == "data")
     picture = read_movie(target)[0].all(b"trak")[0]
     assert struct.pack(">I4sI", 12, b"chap", names.id) == picture.need(b"tref").payload
