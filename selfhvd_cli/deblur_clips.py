@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import traceback
 from collections import deque
@@ -20,7 +19,7 @@ from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.deblurring.report import Progress
 from selfhvd_cli.device import choose_compute
-from selfhvd_cli.errors import SelfHVDError, means_device_failed
+from selfhvd_cli.errors import SelfHVDError, means_device_failed, portable
 from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.restore.memory import share_of_memory
 from selfhvd_cli.waiting import wait_asleep
@@ -183,7 +182,7 @@ def _serve(connection: Connection, threads: int) -> None:
                     for step in steps:
                         _tell(connection, ClipProgress(number, step))
             except Exception as fault:  # told by the first process, which has the terminal
-                _tell(connection, ClipProgress(number, fault=_portable(fault), trace=traceback.format_exc()))
+                _tell(connection, ClipProgress(number, fault=portable(fault), trace=traceback.format_exc()))
                 if means_device_failed(fault):
                     return  # a new process may find the device well again
 
@@ -198,14 +197,3 @@ def _tell(connection: Connection, what: ClipProgress) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _portable(fault: Exception) -> Exception:
-    """The fault, or its words where it cannot be sent to another process."""
-    try:
-        if type(pickle.loads(pickle.dumps(fault))) is type(fault):
-            return fault
-    except Exception:  # whatever a foreign class does when it is copied
-        pass
-    kind = RuntimeError if isinstance(fault, RuntimeError) else SelfHVDError
-    return kind(f"{type(fault).__name__}: {fault}")

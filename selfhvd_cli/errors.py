@@ -14,6 +14,7 @@ Interrupted runs end with 130 (`INTERRUPTED`), which is no fault.
 from __future__ import annotations
 
 import errno
+import pickle
 from collections.abc import Mapping
 
 import click
@@ -139,3 +140,14 @@ def means_device_failed(fault: BaseException) -> bool:
     if type(fault).__name__ == "AcceleratorError":
         return True
     return isinstance(fault, RuntimeError) and any(sign in str(fault) for sign in DEVICE_FAILED)
+
+
+def portable(fault: Exception) -> Exception:
+    """The fault, or its words where it cannot be sent to another process; what it means can be told there, too."""
+    try:
+        if type(pickle.loads(pickle.dumps(fault))) is type(fault):
+            return fault
+    except Exception:  # whatever a foreign class does when it is copied
+        pass
+    kind = RuntimeError if isinstance(fault, RuntimeError) else SelfHVDError
+    return kind(f"{type(fault).__name__}: {fault}")

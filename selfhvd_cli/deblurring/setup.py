@@ -180,4 +180,5 @@ def _crew(job: DeblurJob, loaded: Loaded, weights: Path, compute: Compute, plan:
     for each, asked in zip(computes[1:], job.devices[1:], strict=True):
         check_device(loaded, each, asked)
     loaded.restorer.to(compute.device)
-    return Crew([Post(job.model, loaded.weights, weights, each, plan, threads) for each in computes])
+    posts = [Post(job.model, loaded.weights, weights, each, plan, threads) for each in computes]
+    return Crew(posts, early=any(each.device.type != "cpu" for each in computes))

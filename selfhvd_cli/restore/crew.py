@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +21,9 @@ from torch import Tensor
 from torch.multiprocessing import get_context
 
 from selfhvd_cli.device import Compute
-from selfhvd_cli.errors import SelfHVDError
+from selfhvd_cli.errors import SelfHVDError, portable
 from selfhvd_cli.heap import keep_large_blocks
+from selfhvd_cli.pipeline import Ahead, Behind
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.held import Held
 from selfhvd_cli.restore.load import load_restorer
@@ -67,10 +71,16 @@ class Crew:
     A context manager: leaving it ends the processes, also in the middle of a window.
     """
 
-    def __init__(self, posts: Sequence[Post]) -> None:
+    def __init__(self, posts: Sequence[Post], early: bool = False) -> None:
+        """
+        Args:
+            early: whether a process gets its next window while it works on one. An accelerator would wait for a third
+                of its time otherwise; beside a CPU's seconds it is nothing, and a window takes memory.
+        """
         self._posts = posts
+        self._early = early
         self._stack = ExitStack()
-        self._members: list[tuple[Connection, ThreadPoolExecutor]] = []
+        self._members: list[Member] = []
         self._turn = 0
 
     def __str__(self) -> str:
@@ -87,11 +97,15 @@ class Crew:
             self._stack.callback(process.join)
             self._stack.callback(process.terminate)
             self._stack.callback(ours.close)
-            # A thread a process sends and receives: a pipe that is full both ways would never move again.
-            hand = ThreadPoolExecutor(1, thread_name_prefix=str(post.compute.device))
-            self._stack.callback(hand.shutdown, wait=False, cancel_futures=True)
-            self._members.append((ours, hand))
+            # Not this thread: a pipe that is full both ways would never move again.
+            sender = self._hand(post)
+            self._members.append(Member(post, ours, sender, self._hand(post) if self._early else sender))
         return self
+
+    def _hand(self, post: Post) -> ThreadPoolExecutor:
+        hand = ThreadPoolExecutor(1, thread_name_prefix=str(post.compute.device))
+        self._stack.callback(hand.shutdown, wait=False, cancel_futures=True)
+        return hand
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
@@ -110,7 +124,7 @@ class Crew:
         Raises:
             SelfHVDError: a child of it, as `Engine.restore`; or a process ended.
         """
-        for place, (pictures, events) in self._in_turns(work, _restored):
+        for place, (pictures, events) in self.run(work, _restored):
             yield place, (torch.from_numpy(pictures), events)
 
     def judge(self, work: Iterable[tuple[Place, list[Held], slice]]) -> Iterator[tuple[Place, Told[list[Outcome]]]]:
@@ -118,19 +132,24 @@ class Crew:
 
         What the guard has to do is shared, and of a frame of planes its codes come back, an eighth of its RGB.
         """
-        return self._in_turns(work, restore_and_judge)
+        return self.run(work, restore_and_judge)
 
-    def _in_turns(
+    def run(
         self, work: Iterable[tuple[Place, list[Held], slice]], task: Task[Result]
     ) -> Iterator[tuple[Place, Told[Result]]]:
+        """Whatever is to be done with windows: `restore` says how.
+
+        Args:
+            task: a function of a module, which the processes import.
+        """
         under_way: deque[tuple[Place, Future[Told[Result]]]] = deque()
+        at_most = len(self._members) * (2 if self._early else 1)
         for place, frames, keep in work:
-            if len(under_way) > len(self._members):
+            if len(under_way) > at_most:
                 yield self._oldest(under_way)
-            connection, hand = self._members[self._turn]
-            post = self._posts[self._turn]
+            member = self._members[self._turn]
             self._turn = (self._turn + 1) % len(self._members)
-            under_way.append((place, hand.submit(_ask, connection, post, task, frames, keep)))
+            under_way.append((place, member.ask((task, frames, keep))))
         while under_way:
             yield self._oldest(under_way)
 
@@ -140,19 +159,52 @@ class Crew:
         return place, future.result()
 
 
-def _ask(connection: Connection, post: Post, task: Task[Result], frames: list[Held], keep: slice) -> Told[Result]:
-    """Send a window to a process and wait for it."""
-    try:
-        connection.send((task, frames, keep))
-        answer = connection.recv()
-    except (EOFError, OSError) as fault:
-        raise SelfHVDError(
-            f"the process on {post.compute.device} ended without an answer; run on one device with --device."
-        ) from fault
-    if isinstance(answer, BaseException):
-        raise answer
-    told: Told[Result] = answer
-    return told
+@dataclass(frozen=True)
+class Failure:
+    """What a process answers where it could not do its task."""
+
+    fault: Exception
+    trace: str
+    """Where it came from."""
+
+    @staticmethod
+    def of(fault: Exception) -> Failure:
+        return Failure(portable(fault), traceback.format_exc())
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process of a crew, as the first one knows it."""
+
+    post: Post
+    connection: Connection
+
+    sender: ThreadPoolExecutor
+    """One thread."""
+
+    receiver: ThreadPoolExecutor
+    """One thread; that of `sender` where the process is sent nothing before it has answered."""
+
+    def ask(self, work: tuple[Task[Result], list[Held], slice]) -> Future[Told[Result]]:
+        """Send a window, in its turn, and hear of it.
+
+        Raises:
+            SelfHVDError: (in the future) the process ended. Else whatever went wrong there.
+        """
+        sent = self.sender.submit(self.connection.send, work)
+        return self.receiver.submit(self._answer, sent)
+
+    def _answer(self, sent: Future[None]) -> Any:
+        try:
+            sent.result()
+            answer = self.connection.recv()
+        except (EOFError, OSError) as fault:
+            raise SelfHVDError(
+                f"the process on {self.post.compute.device} ended without an answer; run on one device with --device."
+            ) from fault
+        if isinstance(answer, Failure):
+            raise answer.fault from RuntimeError(f"on {self.post.compute.device}: {answer.trace}")
+        return answer
 
 
 def _serve(connection: Connection, post: Post) -> None:
@@ -162,18 +214,31 @@ def _serve(connection: Connection, post: Post) -> None:
     keep_large_blocks()
     torch.set_num_threads(post.threads)
     engine: Engine | None = None
+    try:
+        with Ahead(_asked(connection), 1) as asked, Behind(partial(_tell, connection), 1) as answers:
+            for task, frames, keep in asked:
+                try:
+                    engine = engine or _engine(post)
+                    answers.put((task(engine, frames, keep), engine.take_events()))
+                except Exception as fault:  # told by the first process, which has the terminal
+                    answers.put(Failure.of(fault))
+    except Exception as fault:  # there was no room for a window
+        _tell(connection, Failure.of(fault))
+
+
+def _tell(connection: Connection, answer: object) -> None:
+    try:
+        connection.send(answer)
+    except OSError:  # the first process ended
+        os._exit(1)
+    except Exception as fault:  # there was no room to send it
+        connection.send(Failure.of(fault))
+
+
+def _asked(connection: Connection) -> Iterator[tuple[Task[Any], list[Held], slice]]:
     with suppress(EOFError, ConnectionError):  # the first process ended
         while True:
-            task, frames, keep = connection.recv()
-            answer: object
-            try:
-                engine = engine or _engine(post)
-                answer = (task(engine, frames, keep), engine.take_events())
-            except SelfHVDError as fault:
-                answer = type(fault)(fault.format_message())
-            except Exception as fault:  # told by the first process, which has the terminal
-                answer = SelfHVDError(f"on {post.compute.device}: {type(fault).__name__}: {fault}")
-            connection.send(answer)
+            yield connection.recv()
 
 
 def _restored(engine: Engine, frames: list[Held], keep: slice) -> Any:

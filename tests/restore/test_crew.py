@@ -17,11 +17,13 @@ from torch import Tensor
 
 from selfhvd_cli import deblur
 from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.cli.ending import as_fault
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import choose_compute
-from selfhvd_cli.errors import SelfHVDError, WeightsFault
+from selfhvd_cli.errors import EnvironmentFault, MemoryFault, SelfHVDError, WeightsFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES
-from selfhvd_cli.restore.crew import Crew, Post
+from selfhvd_cli.restore.crew import Crew, Post, Task
+from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.held import Held, Packed, Planes
 from selfhvd_cli.restore.load import load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
@@ -46,9 +48,12 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def crew_of(count: int, path: Path) -> Crew:
-    compute = choose_compute("cpu")
-    return Crew([Post("ifirnn", str(path), path, compute, PLAN, torch.get_num_threads()) for _ in range(count)])
+def crew_of(count: int, path: Path, early: bool = False) -> Crew:
+    post = Post("ifirnn", str(path), path, choose_compute("cpu"), PLAN, torch.get_num_threads())
+    return Crew([post] * count, early)
+
+
+when_windows_are_sent = pytest.mark.parametrize("early", [False, True], ids=["in turn", "early"])
 
 
 def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
@@ -77,12 +82,13 @@ def planes_of_clip(clip: Tensor) -> Iterator[Frame]:
         yield Frame(Planes(codes), Fraction(index, 30))
 
 
-def test_frames_reach_other_processes_as_planes(weights: Path) -> None:
+@when_windows_are_sent
+def test_frames_reach_other_processes_as_planes(weights: Path, early: bool) -> None:
     clip = moving_picture(7, 40, 48)
     compute = choose_compute("cpu")
     restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
     alone = [each.picture for each in restore_stream(restorer, planes_of_clip(clip), PLAN, compute)]
-    with crew_of(2, weights) as crew:
+    with crew_of(2, weights, early) as crew:
         together = [each.picture for each in restore_stream(restorer, planes_of_clip(clip), PLAN, compute, crew)]
     for one, two, frame in zip(alone, together, planes_of_clip(clip), strict=True):
         assert isinstance(one, Codes)
@@ -149,9 +155,10 @@ def black() -> list[Held]:
     return [Packed.of(torch.zeros(3, 32, 32)) for _ in range(4)]
 
 
-def test_a_crew_that_is_left_early_ends(weights: Path) -> None:
+@when_windows_are_sent
+def test_a_crew_that_is_left_ends(weights: Path, early: bool) -> None:
     work = ((index, black(), slice(0, 4)) for index in range(100))
-    with crew_of(2, weights) as crew:
+    with crew_of(2, weights, early) as crew:
         first = next(iter(crew.restore(work)))
     assert first[0] == 0
 
@@ -162,7 +169,8 @@ def test_what_a_process_cannot_load_is_told_as_by_one(tmp_path: Path) -> None:
         list(crew.restore(work))
 
 
-def test_a_process_that_dies_ends_the_run_with_word_of_it(weights: Path) -> None:
+@when_windows_are_sent
+def test_a_process_that_dies_ends_the_run_with_word_of_it(weights: Path, early: bool) -> None:
     def work() -> Iterator[tuple[int, list[Held], slice]]:
         for index in range(10):
             yield index, black(), slice(0, 4)
@@ -170,8 +178,33 @@ def test_a_process_that_dies_ends_the_run_with_word_of_it(weights: Path) -> None
                 for process in active_children():
                     process.kill()
 
-    with crew_of(1, weights) as crew, pytest.raises(SelfHVDError, match="ended without an answer"):
+    with crew_of(1, weights, early) as crew, pytest.raises(SelfHVDError, match="ended without an answer"):
         list(crew.restore(work()))
+
+
+class Huge:
+    """An answer that there is no room to send."""
+
+    def __reduce__(self) -> str:
+        raise MemoryError
+
+
+def give_what_cannot_be_sent(engine: Engine, frames: list[Held], keep: slice) -> Huge:
+    return Huge()
+
+
+def fall_off_the_bus(engine: Engine, frames: list[Held], keep: slice) -> None:
+    raise RuntimeError("CUDA error: the launch timed out and was terminated")
+
+
+@pytest.mark.parametrize(
+    ("task", "meaning"), [(give_what_cannot_be_sent, MemoryFault), (fall_off_the_bus, EnvironmentFault)]
+)
+def test_what_failed_in_a_process_is_known_here(weights: Path, task: Task[None], meaning: type[SelfHVDError]) -> None:
+    work = [(0, black(), slice(0, 4))]
+    with crew_of(1, weights) as crew, pytest.raises(Exception) as raised:  # noqa: PT011
+        list(crew.run(work, task))
+    assert isinstance(as_fault(raised.value), meaning)
 
 
 def test_a_whole_clip_is_the_same_on_two_devices(weights: Path, tmp_path: Path) -> None:
