@@ -17,12 +17,16 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+APPLE = torch.device("mps", 0)
+
 
 @dataclass(frozen=True)
 class Compute:
     """Where and in what precision networks run."""
 
     device: torch.device
+    """With its number, as tensors on it have: a device without is equal to none of theirs."""
+
     dtype: torch.dtype
     """Autocast type of the convolutions; float32 means no autocast. Parameters stay float32."""
 
@@ -72,9 +76,9 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
                 return cuda, torch.cuda.get_device_name(cuda)
             why = f"the GPU does not work: {refusal}"
         if torch.backends.mps.is_available():
-            refusal = _refusal(torch.device("mps"))
+            refusal = _refusal(APPLE)
             if refusal is None:
-                return torch.device("mps"), "Apple GPU"
+                return APPLE, "Apple GPU"
             why = f"the GPU does not work: {refusal}"
         return torch.device("cpu"), f"{why}, {torch.get_num_threads()} threads"
     try:
@@ -88,8 +92,12 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
             raise EnvironmentFault(
                 f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), numbered from 0."
             )
-    if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
+        if chosen.index is None:
+            chosen = torch.device("cuda", torch.cuda.current_device())
+    if chosen.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise EnvironmentFault(f"--device {name}: this torch has no Apple GPU support; use --device cpu.")
+        chosen = APPLE
     if chosen.type not in ("cpu", "mps", "cuda"):
         raise UsageFault(f"--device {name}: not supported; use auto, cuda, cuda:N, mps or cpu.")
     if chosen.type != "cpu" and (refusal := _refusal(chosen)) is not None:

@@ -55,7 +55,18 @@ def apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("apple_gpu")
 def test_an_apple_gpu_that_works_is_taken() -> None:
-    assert choose_compute("auto").device == choose_compute("mps").device == torch.device("mps")
+    assert choose_compute("auto").device == choose_compute("mps").device == torch.device("mps", 0)
+
+
+def test_a_device_is_named_as_tensors_on_it_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what lies there already is sent there again, for it never seems to."""
+    for name, answer in (("is_available", True), ("current_device", 1), ("device_count", 2)):
+        monkeypatch.setattr(torch.cuda, name, lambda answer=answer: answer)
+    monkeypatch.setattr(torch.cuda, "get_device_name", str)
+    made = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *size, device, **options: made(*size, **options))
+    assert choose_compute("cuda").device == torch.device("cuda", 1)
+    assert choose_compute("cuda:0").device == torch.device("cuda", 0)
 
 
 @pytest.mark.usefixtures("apple_gpu")

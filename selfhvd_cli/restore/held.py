@@ -95,12 +95,12 @@ class Planes:
 
     def _on(self, device: torch.device) -> Codes:
         """The codes on a device, where they stay: a few megabytes there, in place of a copy for each use."""
-        if self._there is None or self._there.flat.device != device:
-            self._there = self._codes.to(device)
-        flat = self._there.flat
-        if flat.is_cuda:
-            flat.record_stream(torch.cuda.current_stream(device))  # both the network's and the guard's read it
-        return self._there
+        there = self._there
+        if there is None or there.flat.device != device:
+            there = self._there = self._codes.to(device)
+        if there.flat.is_cuda:
+            there.flat.record_stream(torch.cuda.current_stream(device))  # both the network's and the guard's read it
+        return there
 
     def __reduce__(self) -> tuple[Any, ...]:
         codes = self._codes
