@@ -195,15 +195,9 @@ def _judged(source: Tensor, restored: Tensor, strength: float) -> list[tuple[Ten
         "colours changed": ramp(colour, OTHER_COLOUR),
     }
     trust = strength * (1.0 - smooth(torch.stack(list(evidence.values())).amax(0)))
-    mix = keep_sharp(source_gray, picture_gray, trust, detail)
+    mixed, mix = keep_sharp(source_gray, picture_gray, trust, detail).of(source, picture, detail.sharpness)
     verdicts = _verdicts(evidence, mix, strength, picture_gray - source_gray, detail.sharpness)
     kept = [verdict.strength >= LEAST * strength for verdict in verdicts]
-    mixed = source
-    if any(kept):
-        mixed = torch.lerp(source, picture, enlarged(mix.mask, BLOCK, source.shape[-2:]))
-        if mix.added is not None:
-            mixed.add_(mix.added)
-        mixed.clamp_(0.0, 1.0)
     judged = []
     for place, verdict in enumerate(verdicts):
         if moved[place]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from guard_pictures import distance, judged, kept, leaves, moved, noisy, psnr, shaken, unsharp
 from torch import Tensor
 
+from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.guard import ELSEWHERE, guard, guard_each
 
@@ -152,6 +153,17 @@ def test_a_softer_result_never_softens_the_frame(length: int) -> None:
     soft = F.avg_pool2d(F.pad(frame.unsqueeze(0), (1,) * 4, mode="reflect"), 3, stride=1)[0]
     result, _ = judged(frame, soft)
     assert psnr(result, frame) > psnr(soft, frame) + 1.5
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.1, 1.7])
+def test_where_black_and_white_leave_no_room_for_grain_no_frame_gets_softer_either(gain: float) -> None:
+    clean = (leaves(16) * gain).clamp(0.0, 1.0)
+    frame = noisy(clean, 16, sigma=8.0)
+    result, verdict = judged(frame, smooth(clean.unsqueeze(0))[0])
+    before, after = sharpness(torch.stack([frame, result])).tolist()
+    assert verdict.strength > 0
+    assert after >= before
+    assert verdict.sharpness_after == pytest.approx(after, rel=1e-3)
 
 
 def test_strength_scales_the_change() -> None:
