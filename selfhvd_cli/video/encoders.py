@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -14,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
+from selfhvd_cli.video.hardware_encoders import VIDEOTOOLBOX, bit_rate_options, quality_options
 from selfhvd_cli.video.hdr import svtav1_parameters, x26x_parameters
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, VideoInfo
 from selfhvd_cli.video.pixel_formats import nearest_format
@@ -119,7 +120,6 @@ worth less on three of them, and take a third more."""
 
 VPX_SPEEDS = {name: str(max(0, 5 - index // 2)) for index, name in enumerate(X26X_PRESETS)}
 SVT_PRESETS = {name: str(max(2, 11 - index)) for index, name in enumerate(X26X_PRESETS)}
-NVENC_PRESETS = {name: f"p{min(7, max(1, index))}" for index, name in enumerate(X26X_PRESETS)}
 
 H264_PROFILES = {"Baseline": "baseline", "Constrained Baseline": "baseline", "Main": "main", "High": "high"}
 PRORES_PROFILES = {"Proxy": "0", "LT": "1", "Standard": "2", "HQ": "3", "4444": "4", "XQ": "5"}
@@ -158,6 +158,8 @@ def _plans(like: VideoInfo, encoding: Encoding, muxer: str, families: list[str])
         for name in names:
             if (plan := _plan(like, encoding, family, name, muxer)) is not None:
                 yield plan
+                if name.endswith(VIDEOTOOLBOX):  # which has constant quality on Apple silicon only
+                    yield replace(plan, options=bit_rate_options(like))
 
 
 def open_test(plan: EncoderPlan, width: int, height: int, time_base: Fraction) -> str | None:
@@ -273,7 +275,7 @@ def _options(like: VideoInfo, encoding: Encoding, family: str, encoder: str, pix
     elif encoder == "ffv1":
         options = {"level": "3", "slices": "4", "slicecrc": "1"}
     else:
-        options = _hardware_options(encoder, crf or 19, preset)
+        options = quality_options(encoder, 19 if crf is None else max(1, crf), preset)
     return options
 
 
@@ -283,13 +285,3 @@ def _bounded(like: VideoInfo, encoding: Encoding) -> dict[str, str]:
         return {}
     bound = max(SMALLEST_BOUND, BIT_RATE_BOUND * like.bit_rate)
     return {"maxrate": str(bound), "bufsize": str(2 * bound)}
-
-
-def _hardware_options(encoder: str, crf: int, preset: str) -> dict[str, str]:
-    if encoder.endswith("_nvenc"):
-        return {"rc": "vbr", "cq": str(crf), "b": "0", "preset": NVENC_PRESETS[preset]}
-    if encoder.endswith("_qsv"):
-        return {"global_quality": str(crf)}
-    if encoder.endswith("_amf"):
-        return {"rc": "cqp", "qp_i": str(crf), "qp_p": str(crf)}
-    return {"q": "65"}

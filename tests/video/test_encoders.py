@@ -1,0 +1,85 @@
+"""Encoders: what is asked of them reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from av.codec.codec import Codec
+from av.video.codeccontext import VideoCodecContext
+
+from selfhvd_cli.video import encoders as encoders_module
+from selfhvd_cli.video.encoders import EncoderPlan, Encoding, plan_encoders
+from selfhvd_cli.video.hardware_encoders import bit_rate_options
+from selfhvd_cli.video.probe import probe
+
+
+def plans(source: Path, encoding: Encoding, muxer: str = "mp4") -> list[EncoderPlan]:
+    return list(plan_encoders(probe(source), encoding, muxer))
+
+
+@pytest.fixture
+def on_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that obeys the same options of libavcodec stands in for the one that only Macs have."""
+    monkeypatch.setattr(
+        encoders_module, "Codec", lambda name, mode: Codec("mpeg4" if "videotoolbox" in name else name, mode)
+    )
+
+
+def opened(plan: EncoderPlan) -> VideoCodecContext:
+    """The plan's encoder, or the stand-in for it, ready for pictures."""
+    context = encoders_module.Codec(plan.encoder, "w").create("video")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = 320, 240, plan.pixel_format
+    context.time_base, context.options = Fraction(1, 30), dict(plan.options)
+    context.open()
+    return context
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_mac_encodes_in_the_quality_that_was_asked_for(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=2, sound=False)
+    qualities = []
+    for crf in (45, None, 5):
+        found = plans(source, Encoding(codec="h264", crf=crf, hardware=True))
+        encoder = opened(next(plan for plan in found if plan.encoder == "h264_videotoolbox"))
+        assert encoder.qscale
+        assert not encoder.options, "the encoder does not know these"
+        qualities.append(encoder.global_quality)  # of 100
+    assert 1 <= qualities[0] < 50 < qualities[1] < 80 < qualities[2] <= 100
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_a_mac_without_constant_quality_encodes_at_a_bit_rate_like_the_source(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=20, size=(640, 480), sound=False, options={"crf": "0"})
+    rate = probe(source).bit_rate
+    assert rate is not None
+    found = [
+        plan for plan in plans(source, Encoding(codec="hevc", hardware=True)) if plan.encoder == "hevc_videotoolbox"
+    ]
+    assert len(found) == 2
+    assert rate <= int(found[1].options["b"]) <= 2.5 * rate
+
+
+@pytest.mark.parametrize("encoder", ["h264_nvenc", "h264_qsv", "h264_amf"])
+def test_the_best_quality_is_no_middling_one_in_hardware(clip: Callable[..., Path], encoder: str) -> None:
+    try:
+        Codec(encoder, "w")
+    except ValueError:
+        pytest.skip("not in this build of FFmpeg")
+    source = clip("in.mp4", frames=2, sound=False)
+    best, second = (
+        next(
+            plan for plan in plans(source, Encoding(codec="h264", crf=crf, hardware=True)) if plan.encoder == encoder
+        )
+        for crf in (0, 1)
+    )
+    assert best.options == second.options  # to some of them 0 means "automatic"
+
+
+def test_a_bit_rate_that_no_container_says_follows_from_the_size(clip: Callable[..., Path]) -> None:
+    info = replace(probe(clip("in.mp4", frames=2, sound=False)), bit_rate=None, width=1920, height=1080)
+    assert 10e6 < int(bit_rate_options(replace(info, frame_rate=Fraction(30)))["b"]) < 50e6
