@@ -152,6 +152,9 @@ class Trainer:
         config, step, began = self.config, self.step, time.monotonic()
         events: list[str] = []
         stage = 2 if step >= config.stage_two else 1
+        if step == config.stage_two:
+            # Stage 2 learns from other things, so the checks at which stage 1 had stalled do not count in it.
+            self.stale = 0
         if stage == 2 and config.scscm and self.history is None:
             self.history = History(self.restorer, self._look())
         rate = learning_rate(step, config.steps, config.rate, warmup=config.rising_steps, floor=config.floor)
@@ -199,8 +202,9 @@ class Trainer:
 
     def _is_stale(self) -> bool:
         patience = self.schedule.patience
-        # Stage 2 starts from where stage 1 got stuck, so it gets its turn.
-        return patience is not None and self.stale >= patience and self.step > self.config.stage_two
+        # A stalled stage 1 is not the end: stage 2, where there is one, gets its turn.
+        last = self.step > self.config.stage_two or self.config.stage_two == self.config.steps
+        return patience is not None and self.stale >= patience and last
 
     def _standing(self, restorer: Restorer) -> Standing:
         """Measured by the leading process, for all."""

@@ -97,11 +97,29 @@ def test_a_training_that_does_harm_hands_out_the_base() -> None:
     assert not same(trainer.average.values, base)
 
 
-def test_it_stops_where_the_score_stalls() -> None:
-    trainer = tiny_trainer(40, rate=0.5, clip_gradient=1e9, average=0.0, check=2, patience=3)
-    reports = run(trainer)
-    # Stage 2 gets its turn first: 40 % of 40 steps.
-    assert 16 < len(reports) <= 20
+RUINOUS: dict[str, Any] = {"rate": 0.5, "clip_gradient": 1e9, "average": 0.0}
+"""With these no check is better than the base network."""
+
+
+def test_a_run_that_stalls_in_stage_one_still_has_all_its_patience_in_stage_two() -> None:
+    reports = run(tiny_trainer(40, check=2, patience=3, **RUINOUS))
+    # 40 % of 40 steps are stage 1, in which 8 checks fail; then 3 more.
+    assert [report.stage for report in reports] == 16 * [1] + 6 * [2]
+
+
+def test_without_a_second_stage_a_stalled_first_one_is_the_end() -> None:
+    reports = run(tiny_trainer(40, check=2, patience=3, first_stage=1.0, **RUINOUS))
+    assert [report.stage for report in reports] == 6 * [1]
+
+
+@pytest.mark.parametrize("cut", [15, 16, 17])
+def test_a_run_resumed_around_the_second_stage_stalls_where_it_would_have(cut: int) -> None:
+    first = tiny_trainer(40, check=2, patience=3, **RUINOUS)
+    run(first, cut)
+    second = tiny_trainer(40, check=2, patience=3, restorer=tiny_restorer(), **RUINOUS)
+    second.resume(through_a_file(first.state()))
+    run(second)
+    assert second.step == 22
 
 
 def test_no_numbers_end_it_before_they_reach_the_weights() -> None:
