@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -19,16 +20,36 @@ _SWAP = 2
 def sync(path: Path) -> None:
     """Wait until a file's contents, or a folder's entries, would survive a power cut.
 
+    A folder is left to its disk where that offers no more: shared folders of virtual machines and some network
+    disks do not sync folders, and one that may be written but not read cannot be opened.
+
     Raises:
         OSError: the disk could not take them.
     """
-    if path.is_dir() and os.name == "nt":
-        return  # folders cannot be opened there; NTFS keeps a journal of their entries
-    place = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    if path.is_dir():
+        if os.name != "nt":  # folders cannot be opened there; NTFS keeps a journal of their entries
+            with _unless(errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+                _sync(path, os.O_RDONLY)
+    else:
+        _sync(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+
+
+def _sync(path: Path, flags: int) -> None:
+    place = os.open(path, flags)
     try:
         os.fsync(place)
     finally:
         os.close(place)
+
+
+@contextmanager
+def _unless(*numbers: int) -> Iterator[None]:
+    """Let an OSError pass in silence if it has one of these numbers."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno not in numbers:
+            raise
 
 
 def put_in_place(part: Path, target: Path) -> None:
