@@ -9,7 +9,6 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -31,6 +30,7 @@ from selfhvd_cli.video.opening import (
     reason_of,
     refuse_absurd_size,
 )
+from selfhvd_cli.video.side_data import SideData, carries, side_data
 
 PROBE_PACKETS = 600
 """Packets of the main stream tried until one frame decodes."""
@@ -132,10 +132,10 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
         field_order=context.field_order,
         hdr={HLG_TRANSFER: "hlg", PQ_TRANSFER: "pq"}.get(color.transfer),  # type: ignore[arg-type]
         hdr_metadata=HdrMetadata(
-            _side_data(frame, SideData.MASTERING_DISPLAY_METADATA),
-            _side_data(frame, SideData.CONTENT_LIGHT_LEVEL),
+            side_data(frame, SideData.MASTERING_DISPLAY_METADATA),
+            side_data(frame, SideData.CONTENT_LIGHT_LEVEL),
         ),
-        dolby_vision=any(kind in frame.side_data for kind in (SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER)),
+        dolby_vision=carries(frame, SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER),
         bit_rate=_bit_rate(container, stream),
         metadata=dict(container.metadata),
         streams=streams,
@@ -203,7 +203,7 @@ def _bit_rate(container: InputContainer, stream: VideoStream) -> int | None:
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    raw = _side_data(frame, SideData.DISPLAYMATRIX)
+    raw = side_data(frame, SideData.DISPLAYMATRIX)
     if raw is None or len(raw) != 36:
         return None
     matrix = struct.unpack("=9i", raw)
@@ -211,7 +211,3 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
         return None  # damaged: it would show nothing
     upright = (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     return None if matrix == upright else matrix
-
-
-def _side_data(frame: av.VideoFrame, kind: SideData) -> bytes | None:
-    return next((bytes(data) for data in frame.side_data if data.type is kind), None)  # type: ignore
