@@ -149,8 +149,7 @@ def _picture_track(original: Box, written: Box, timescale: int, plan: Graft) -> 
 def _dress_track(original: Box, track: Box, plan: Graft) -> None:
     """Give a written track the identity of its original."""
     creation, changed, track_id, _ = get_header(original.need(b"tkhd"))
-    if plan.start is not None:
-        creation += round(plan.start)
+    creation = _moved(creation, plan)
     set_header(track.need(b"tkhd"), creation, changed, track_id)
     head, old = track.need(b"mdia", b"mdhd"), original.need(b"mdia", b"mdhd")
     set_header(head, creation, changed)
@@ -229,8 +228,7 @@ def _dress_movie(source: Donor, movie: Box, tracks: list[Box], plan: Graft) -> N
     """Movie header, tags and tracks in the source's order."""
     old = source.movie.need(b"mvhd")
     creation, changed, _, _ = get_header(old)
-    if plan.start is not None:
-        creation += round(plan.start)
+    creation = _moved(creation, plan)
     head = movie.need(b"mvhd")
     duration = max((get_header(track.need(b"tkhd"))[3] for track in tracks), default=0)
     set_header(head, creation, changed, duration=duration)
@@ -258,6 +256,11 @@ def _without_chapters(box: Box | None, written: Box | None) -> Box | None:
         return box
     payload = b"".join(each.bytes() for each in kept + new)
     return Box(b"udta", payload) if payload else None
+
+
+def _moved(creation: int, plan: Graft) -> int:
+    """The moment a trimmed clip begins, in seconds since 1904; 0 stands for one that is not known."""
+    return creation + round(plan.start) if creation and plan.start is not None else creation
 
 
 def _dated(box: Box, plan: Graft) -> Box:
