@@ -192,8 +192,8 @@ class Hold:
             if not lock.acquire(0):
                 return False
             self._lock = lock
-        except (DiskFault, NotImplementedError):
-            pass  # a disk that knows no locks, or takes no files: then nothing will be kept
+        except DiskFault:
+            pass  # it takes no files: then nothing will be kept
         self.is_ours = True
         return True
 

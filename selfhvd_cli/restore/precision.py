@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from selfhvd_cli.device import Compute, choose_compute
-from selfhvd_cli.errors import EnvironmentFault, SelfHVDError
+from selfhvd_cli.errors import EnvironmentFault, SelfHVDError, means_out_of_memory
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.load import Loaded, load_restorer
@@ -51,9 +51,14 @@ class SelfTest:
     passed: bool
     """Whether that is near enough."""
 
+    fault: str = ""
+    """What the device said where it could not compute it."""
+
     def __str__(self) -> str:
+        if self.fault:
+            return f"it fails: {self.fault}"
         if self.psnr == -math.inf:
-            return "it computes no numbers, or not at all"
+            return "it computes no numbers"
         return f"it computes wrongly, {self.psnr:.0f} dB from what a CPU computes"
 
 
@@ -156,8 +161,11 @@ def try_precision(loaded: Loaded, compute: Compute) -> SelfTest:
             frame = probes[0][0][0]
             crisp = (2.0 * frame - smooth(frame.unsqueeze(0))[0]).clamp_(0.0, 1.0)
             pairs.append((guard(frame.to(device), crisp.to(device))[0].cpu(), guard(frame, crisp)[0]))
-    except NotImplementedError:  # by torch for an operation that a young backend lacks
-        return SelfTest(-math.inf, False)
+    except RuntimeError as fault:
+        if device.type == "cpu" or means_out_of_memory(fault):
+            raise
+        # A young backend lacks an operation, or a library is missing or too new for this GPU.
+        return SelfTest(-math.inf, False, str(fault).strip().splitlines()[0])
     psnr = min(_psnr(*pair) for pair in pairs)
     return SelfTest(psnr, psnr >= LEAST_PSNR)
 
@@ -198,7 +206,8 @@ def _remembered(loaded: Loaded, compute: Compute) -> SelfTest:
     test = _read(place)
     if test is None:
         test = try_precision(loaded, compute)
-        _write(place, test)
+        if not test.fault:  # it may be mended by tomorrow
+            _write(place, test)
     return test
 
 

@@ -21,7 +21,7 @@ class StoreLock:
         self._path = path
 
     def acquire(self, seconds: float = LOOK_AGAIN) -> bool:
-        """Try to take it for so long; False while another process has it.
+        """Try to take it for so long; False while another process has it. On a disk that knows no locks nobody has.
 
         Raises:
             DiskFault: the folder cannot be written.
@@ -33,6 +33,8 @@ class StoreLock:
             self._lock.acquire(timeout=seconds)
         except Timeout:
             return False
+        except NotImplementedError:  # filelock's word for such a disk
+            return True
         except OSError as fault:
             raise DiskFault(
                 f"{self._path.parent}: cannot be written ({fault.strerror or fault}); "

@@ -148,20 +148,31 @@ def test_a_gpu_that_was_asked_for_and_computes_something_else_ends_the_run(gpu: 
         check_device(loaded(Erring().to(gpu.device)), gpu, asked="cuda:1")
 
 
-def test_a_gpu_for_which_torch_lacks_an_operation_of_the_network_is_left_for_the_cpu(
-    gpu: Compute, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "fault",
+    [
+        NotImplementedError("The operator 'aten::rare' is not currently implemented for the MPS device."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+    ],
+)
+def test_a_gpu_on_which_the_network_fails_is_left_for_the_cpu_until_it_is_mended(
+    gpu: Compute, monkeypatch: pytest.MonkeyPatch, fault: RuntimeError
 ) -> None:
     forward = Chain.forward
 
-    def lacking(network: Chain, frames: Tensor) -> Tensor:
+    def failing(network: Chain, frames: Tensor) -> Tensor:
         if frames.device.type != "cpu":
-            raise NotImplementedError("The operator 'aten::rare' is not currently implemented for the MPS device.")
+            raise fault
         return forward(network, frames)
 
-    monkeypatch.setattr(Chain, "forward", lacking)
-    left = settle_precision(loaded(Chain().to(gpu.device)), gpu)
-    assert left.device == torch.device("cpu")
-    assert "not at all" in left.reason
+    with monkeypatch.context() as patch:
+        patch.setattr(Chain, "forward", failing)
+        left = settle_precision(loaded(Chain().to(gpu.device)), gpu)
+        assert left.device == torch.device("cpu")
+        assert str(fault) in left.reason
+        with pytest.raises(EnvironmentFault, match="it fails: .*--device cpu"):
+            settle_precision(loaded(Chain().to(gpu.device)), gpu, asked="cuda:0")
+    assert settle_precision(loaded(Chain().to(gpu.device)), gpu) == gpu
 
 
 @pytest.mark.parametrize("model", ["ifirnn", "rvrt"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import save
 from weights_stand_ins import COMMIT, HubSite, Site, Trick
 
@@ -261,6 +262,17 @@ def test_a_held_lock_is_waited_for(
 def hub_row(content: bytes, **fields: object) -> str:
     values = {"sha256": digest(content), "revision": COMMIT, "filename": "model.safetensors", **fields}
     return row(source="hub", repo="owner/repo", **values)
+
+
+def test_a_disk_that_knows_no_locks_takes_weights_all_the_same(
+    site: Site, checkpoint: bytes, use_manifest: UseManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: FileLock, timeout: float) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    use_manifest(https_row(site.put("/net.pth", checkpoint), sha256=digest(checkpoint)))
+    assert load_state_dict(resolve("net")).keys() == TENSORS.keys()
 
 
 def test_a_hub_file_is_fetched_at_its_commit_and_kept_as_it_is(hub: HubSite, use_manifest: UseManifest) -> None:
