@@ -32,8 +32,13 @@ class Ahead(Generic[T]):
     iteration, in its place.
     """
 
-    def __init__(self, items: Iterable[T], depth: int) -> None:
+    def __init__(self, items: Iterable[T], depth: int, thread: LastingThread | None = None) -> None:
+        """
+        Args:
+            thread: to run in where it has nothing else to do; else one of its own.
+        """
         self._items = items
+        self._lasting = thread
         self._queue: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
         self._stop = threading.Event()
         self.busy_seconds = 0.0
@@ -43,14 +48,15 @@ class Ahead(Generic[T]):
         """Time the consumer waited for them."""
 
     def __enter__(self) -> Ahead[T]:
-        self._thread = _settled_thread(self._run, "ahead")
+        turn = self._lasting.start(self._run) if self._lasting is not None else None
+        self._run_in_thread = turn or _settled_thread(self._run, "ahead")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._run_in_thread.join()
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -140,6 +146,53 @@ class Behind(Generic[T]):
         except BaseException as fault:  # handed to the producer, who raises it
             self._fault = fault
             self._stop.set()
+
+
+class LastingThread:
+    """A thread that runs one thing after the other: what libraries keep for a thread, it does not lose in between."""
+
+    def __init__(self, name: str) -> None:
+        self._turns: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+        self._newest: Turn | None = None
+        _settled_thread(self._live, name)
+
+    def start(self, run: Callable[[], None]) -> Turn | None:
+        """Have it run `run`; None while it runs something else, which may be waiting for its user."""
+        if self._newest is not None and not self._newest.has_ended:
+            return None
+        self._newest = Turn(run)
+        self._turns.put(self._newest)
+        return self._newest
+
+    def _live(self) -> None:
+        while True:
+            self._turns.get().take()
+
+
+class Turn:
+    """Something that a lasting thread runs."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._run: Callable[[], None] | None = run
+        self._ended = threading.Event()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    def take(self) -> None:
+        """Run it, and forget it with all that it refers to."""
+        run, self._run = self._run, None
+        try:
+            assert run is not None
+            run()
+        finally:
+            del run
+            self._ended.set()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._ended.wait()
 
 
 def _settled_thread(run: Callable[[], None], name: str) -> threading.Thread:

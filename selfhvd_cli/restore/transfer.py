@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from selfhvd_cli.pipeline import Ahead
+from selfhvd_cli.pipeline import Ahead, LastingThread
 
 Place = TypeVar("Place")
 
@@ -32,10 +33,20 @@ def computed_ahead(batches: Iterator[Batch[Place]], device: torch.device) -> Ite
     if device.type != "cuda":
         yield batches
         return
-    stream = torch.cuda.Stream(device)
+    stream, thread = beside(device)
     stream.wait_stream(torch.cuda.current_stream(device))  # the weights are there
-    with Ahead(_computed(batches, device, stream), AHEAD) as ahead:
+    with Ahead(_computed(batches, device, stream), AHEAD, thread) as ahead:
         yield _taken(ahead, device)
+
+
+@cache
+def beside(device: torch.device) -> tuple[torch.cuda.Stream, LastingThread]:
+    """A stream and a thread for a network's work, the same for every window, scene and clip of this process.
+
+    torch keeps memory that was freed for the stream that had it, and cuDNN its plans for the thread that made them:
+    new ones each time would leave a network's memory behind each time, and plan all its convolutions anew.
+    """
+    return torch.cuda.Stream(device), LastingThread(f"network on {device}")
 
 
 def _computed(

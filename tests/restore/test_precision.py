@@ -170,7 +170,7 @@ def test_a_gpu_on_which_the_network_fails_is_left_for_the_cpu_until_it_is_mended
         left = settle_precision(loaded(Chain().to(gpu.device)), gpu)
         assert left.device == torch.device("cpu")
         assert str(fault) in left.reason
-        with pytest.raises(EnvironmentFault, match="it fails: .*--device cpu"):
+        with pytest.raises(EnvironmentFault, match=r"it fails: .*--device cpu"):
             settle_precision(loaded(Chain().to(gpu.device)), gpu, asked="cuda:0")
     assert settle_precision(loaded(Chain().to(gpu.device)), gpu) == gpu
 

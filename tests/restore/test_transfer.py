@@ -12,7 +12,7 @@ from torch import Tensor
 
 from selfhvd_cli.errors import MemoryFault
 from selfhvd_cli.ops.transfer import to_device, to_host
-from selfhvd_cli.restore.transfer import computed_ahead
+from selfhvd_cli.restore.transfer import beside, computed_ahead
 
 CPU = torch.device("cpu")
 
@@ -37,15 +37,17 @@ class Stream:
 
 
 @pytest.fixture
-def main_stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
+def main_stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stream]:
     """Streams and events without a device."""
     main = Stream()
+    beside.cache_clear()
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "Event", lambda: SimpleNamespace(record=lambda stream: None))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: main)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
     monkeypatch.setattr(torch.cuda, "device", lambda device: Stream())
-    return main
+    yield main
+    beside.cache_clear()
 
 
 def numbered(count: int, fault: Exception | None = None) -> Iterator[list[tuple[str, Tensor | None]]]:
@@ -70,8 +72,27 @@ def test_on_cuda_results_come_in_order_from_a_thread_of_their_own(main_stream: S
     with computed_ahead(numbered(20), torch.device("cuda")) as results:
         found = list(results)
     assert [value(batch) for batch in found] == list(range(20))
-    assert {batch[0][0] for batch in found} == {"ahead"}
+    assert {batch[0][0] for batch in found} == {"network on cuda"}
     assert len(main_stream.waited) == 20, "each result is waited for before it is used"
+
+
+@pytest.mark.usefixtures("main_stream")
+def test_the_next_clip_has_the_thread_and_the_memory_of_the_one_before() -> None:
+    lanes = set()
+    for _ in range(3):
+        with computed_ahead(numbered(2), torch.device("cuda")) as results:
+            list(results)
+        lanes.add(beside(torch.device("cuda")))
+    assert len(lanes) == 1
+
+
+@pytest.mark.usefixtures("main_stream")
+def test_two_clips_at_once_do_not_wait_for_each_other() -> None:
+    with computed_ahead(numbered(50), torch.device("cuda")) as one:
+        first = next(one)
+        with computed_ahead(numbered(50), torch.device("cuda")) as two:
+            assert [value(batch) for batch in two] == list(range(50))
+        assert [value(batch) for batch in (first, *one)] == list(range(50))
 
 
 @pytest.mark.usefixtures("main_stream")
@@ -88,11 +109,14 @@ def test_what_goes_wrong_there_is_told_here_after_the_results_before_it() -> Non
 
 
 @pytest.mark.usefixtures("main_stream")
-def test_leaving_early_ends_the_thread() -> None:
-    before = threading.active_count()
-    with computed_ahead(numbered(1_000_000), torch.device("cuda")) as results:
+def test_leaving_early_ends_the_work_there() -> None:
+    batches = numbered(1_000_000)
+    with computed_ahead(batches, torch.device("cuda")) as results:
         next(results)
-    assert threading.active_count() == before
+    # Nobody else takes from it any more.
+    assert value(next(batches)) < 10
+    with computed_ahead(numbered(3), torch.device("cuda")) as results:
+        assert [value(batch) for batch in results] == [0, 1, 2]
 
 
 def test_pictures_stay_as_they_are() -> None:
