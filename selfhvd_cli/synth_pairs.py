@@ -15,13 +15,14 @@ import numpy as np
 from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
 from selfhvd_cli.synthesis.clips import SHARP_EXTENT, draw_clip
 from selfhvd_cli.synthesis.gopro_shake import GoProShakeConfig, synthesise
+from selfhvd_cli.synthesis.photographs import photographs_of
 from selfhvd_cli.synthesis.pool import read_photos
 from selfhvd_cli.synthesis.recorded_shake import RotationLog, read_rotation_log
 from selfhvd_cli.synthesis.windows import Bytes
-from selfhvd_cli.video.frames_folder import is_frames_folder
 from selfhvd_cli.video.reader import open_reader
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+FRAMES, SIZE = 30, (720, 1280)
+"""Of a clip from photographs, where nothing else is asked for: frames; height and width."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ def synth(
     source: Path,
     target: Path,
     *,
-    clips: int = 1,
-    frames: int = 30,
-    size: tuple[int, int] = (720, 1280),
+    clips: int | None = None,
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
     seed: int = 0,
     severity: float | None = None,
     night: bool | None = None,
-    flow: bool = True,
+    flow: bool | None = None,
     motion: Path | None = None,
     overwrite: bool = False,
 ) -> Iterator[SynthReport]:
@@ -61,44 +62,53 @@ def synth(
     averaged as in the paper's GoProShake, without flow. A clip's folder appears when it is complete.
 
     Args:
-        source: photograph, folder of photographs, sharp video, or folder of numbered sharp frames.
+        source: photograph, folder of photographs, sharp video, or folder of numbered sharp frames, see
+            `is_video_in_frames`.
         target: folder to make.
-        clips: clips to make from photographs.
-        frames: frames in each.
-        size: height and width of each.
         seed: source of all randomness.
+        overwrite: whether clips of the same names are replaced.
+        clips: clips to make from photographs; this and what follows cannot be asked of a video. One where None.
+        frames: frames in each; `FRAMES` where None.
+        size: height and width of each; `SIZE` where None.
         severity: 90th percentile of the blur's length in pixels; drawn for each clip where None.
         night: force noisy (True) or quiet (False) clips.
         motion: log of a phone's rotations (`read_rotation_log`) to shake photographs by, instead of a drawn hand.
-        flow: whether to write `flow/000000.npz` (`flow` `[H, W, 2]` float16, to the next frame).
+        flow: whether to write `flow/000000.npz` (`flow` `[H, W, 2]` float16, to the next frame); None does.
 
     Raises:
-        InputFault: nothing usable at `source`.
-        UsageFault: `target` holds a clip of that name already and `overwrite` is off.
+        InputFault: nothing usable at `source`, or in the log.
+        UsageFault: `target` holds a clip of that name already and `overwrite` is off, or a video cannot be asked for
+            what is.
         DiskFault: a file could not be written.
     """
-    if min(size) < 64 or clips < 1 or frames < 2:
-        raise UsageFault(f"need clips >= 1, frames >= 2 and sides >= 64; got {clips}, {frames} and {size}.")
     if not source.exists():
         raise InputFault(f"{source}: no such file or folder.")
-    photos = _photographs(source)
+    photos = photographs_of(source)
     if not photos:
+        asked = {"clips": clips, "frames": frames, "size": size, "severity": severity, "noise": night}
+        _refuse_for_video(source, asked | {"motion": motion, "flow": flow or None})
         yield from _from_video(source, target / source.stem, overwrite)
         return
+    clips, frames, size = 1 if clips is None else clips, FRAMES if frames is None else frames, size or SIZE
+    if min(size) < 64 or clips < 1 or frames < 2 or seed < 0:
+        raise UsageFault(
+            f"need clips >= 1, frames >= 2, sides >= 64 and seed >= 0; got {clips}, {frames}, {size} and {seed}."
+        )
     log = None if motion is None else read_rotation_log(motion)
     for number in range(clips):
         yield from _from_photos(
-            photos, target / f"clip_{number:03d}", frames, size, (seed, number), severity, night, flow, overwrite, log
+            photos, target / f"clip_{number:03d}", frames, size, (seed, number), severity, night, flow is not False,
+            overwrite, log,
+        )  # fmt: skip
+
+
+def _refuse_for_video(source: Path, asked: dict[str, object]) -> None:
+    names = [f"--{name}" for name, value in asked.items() if value is not None]
+    if names:
+        raise UsageFault(
+            f"{', '.join(names)}: for clips filmed from photographs, and {source} is a video, whose own size, frames "
+            "and movement are used; leave it out, or name a photograph or a folder of photographs of several names."
         )
-
-
-def _photographs(source: Path) -> list[Path]:
-    """Photographs at `source`; none for a video or for a folder of numbered frames."""
-    if source.is_file():
-        return [source] if source.suffix.lower() in PICTURES else []
-    if is_frames_folder(source):
-        return []
-    return sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURES)
 
 
 def _from_photos(
@@ -159,7 +169,10 @@ def _from_video(source: Path, folder: Path, overwrite: bool) -> Iterator[SynthRe
             yield SynthReport(folder.name, number, None, pair.frames == 1)
     if not averaged:
         shutil.rmtree(part)
-        raise InputFault(f"{source}: too few frames, GoProShake needs at least {GoProShakeConfig().window}.")
+        raise InputFault(
+            f"{source}: too few frames, GoProShake needs at least {GoProShakeConfig().window}; take a longer video. "
+            "Photographs that are numbered like one: give them other names, or name a single one."
+        )
     _finish(part, folder, {"video": source.name, "averaged_frames": averaged, "sharp": [n == 1 for n in averaged]})
 
 

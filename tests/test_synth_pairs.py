@@ -51,6 +51,73 @@ def test_numbered_frames_become_gopro_shake(tmp_path: Path) -> None:
     assert facts["averaged_frames"][1] > 1
 
 
+@pytest.fixture
+def pictures() -> list[np.ndarray]:
+    """Twelve of one size, as a camera that moves by three columns each."""
+    coarse = np.random.default_rng(2).uniform(0, 255, (20, 40, 3)).astype(np.float32)
+    wide = cv2.resize(coarse, (160, 80), interpolation=cv2.INTER_CUBIC)
+    return [wide[:, 3 * number : 3 * number + 96] for number in range(12)]
+
+
+def made_from(pictures: list[np.ndarray], names: list[str], folder: Path) -> str:
+    """`clip_000` where the pictures were taken for photographs, else the folder's name."""
+    source = folder / "source"
+    source.mkdir()
+    for name, picture in zip(names, pictures, strict=True):
+        cv2.imwrite(str(source / name), picture)
+    list(synth(source, folder / "out"))
+    return next((folder / "out").iterdir()).name
+
+
+@pytest.mark.parametrize("naming", ["{:03d}.png", "frame_{:04d}.jpg", "IMG{}_sharp.png"])
+def test_pictures_numbered_alike_are_a_video(naming: str, pictures: list[np.ndarray], tmp_path: Path) -> None:
+    assert made_from(pictures, [naming.format(number) for number in range(12)], tmp_path) == "source"
+
+
+def test_other_pictures_in_a_folder_are_photographs(
+    pictures: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("selfhvd_cli.synth_pairs.FRAMES", 2)
+    monkeypatch.setattr("selfhvd_cli.synth_pairs.SIZE", (64, 64))
+    numbered = [f"IMG_{number:04d}.png" for number in range(12)]
+    of_another_size = [*pictures[:-1], pictures[-1][:70]]
+    albums = {
+        "alone": (pictures[:1], ["IMG_0001.png"]),
+        "named": (pictures, [f"holiday_{letter}.png" for letter in "abcdefghijkl"]),
+        "several names": (pictures, [*numbered[:-1], "sunset_0011.png"]),
+        "gaps": (pictures, [*numbered[:5], *(f"IMG_{number:04d}.png" for number in range(50, 57))]),
+        "sizes": (of_another_size, numbered),
+    }
+    for kind, (found, names) in albums.items():
+        (tmp_path / kind).mkdir()
+        assert made_from(found, names, tmp_path / kind) == "clip_000", kind
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"size": (64, 64)}, {"frames": 4}, {"clips": 2}, {"severity": 3.0}, {"night": False}, {"flow": True},
+     {"motion": Path("log.txt")}],
+)  # fmt: skip
+def test_a_video_is_not_asked_for_what_only_photographs_can_give(
+    options: dict[str, object], pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+    name = "--noise" if "night" in options else f"--{next(iter(options))}"
+    with pytest.raises(UsageFault, match=f"^{name}: "):
+        list(synth(tmp_path, tmp_path / "out", **options))  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_does_not_ask_a_video_by_its_own_defaults(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+    words = ["synth", str(tmp_path), "-o", str(tmp_path / "out")]
+    assert CliRunner().invoke(selfhvd, [*words, "--frames", "30"]).exit_code == 2
+    result = CliRunner().invoke(selfhvd, [*words, "--no-flow"])
+    assert result.exit_code == 0, result.output
+
+
 def test_what_exists_is_not_overwritten(photo: Path, tmp_path: Path) -> None:
     list(synth(photo, tmp_path / "out", frames=2, size=(64, 64)))
     with pytest.raises(UsageFault, match="--overwrite"):

@@ -17,13 +17,27 @@ NOISE = {"auto": None, "day": False, "night": True}
 @click.command(cls=Command)
 @click.argument("sharp", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to make the clips in.")
-@click.option("--clips", type=click.IntRange(min=1), default=1, show_default=True, help="Clips from photographs.")
-@click.option("--frames", type=click.IntRange(min=2), default=30, show_default=True, help="Frames of each clip.")
-@click.option("--size", default="1280x720", show_default=True, help="Width×height of each clip in pixels.")
-@click.option("--severity", type=click.FloatRange(min=0.0), help="Blur of the worst tenth of the frames in pixels.")
-@click.option("--noise", type=click.Choice(sorted(NOISE)), default="auto", show_default=True, help="Sensor noise.")
-@click.option("--flow/--no-flow", default=True, show_default=True, help="Write the exact flow to the next frame.")
-@click.option("--motion", type=click.Path(path_type=Path), help="Rotation log of a real phone to shake them by.")
+@click.option("--clips", type=click.IntRange(min=1), help="Clips from photographs (1).")
+@click.option("--frames", type=click.IntRange(min=2), help="Frames of each clip from photographs (30).")
+@click.option("--size", help="Width×height of each clip from photographs in pixels (1280x720).")
+@click.option(
+    "--severity",
+    type=click.FloatRange(min=0.0),
+    help="Blur of the worst tenth of the frames in pixels, from photographs.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(sorted(NOISE)),
+    default="auto",
+    show_default=True,
+    help="Sensor noise, from photographs.",
+)
+@click.option(
+    "--flow/--no-flow", default=None, help="Write the exact flow to the next frame, or not; from photographs it is."
+)
+@click.option(
+    "--motion", type=click.Path(path_type=Path), help="Rotation log of a real phone to shake photographs by."
+)
 @seed_option
 @overwrite_option
 @output_options
@@ -32,24 +46,24 @@ def synth(
     console: Console,
     sharp: Path,
     output: Path,
-    clips: int,
-    frames: int,
-    size: str,
+    clips: int | None,
+    frames: int | None,
+    size: str | None,
     severity: float | None,
     noise: str,
-    flow: bool,
+    flow: bool | None,
     motion: Path | None,
     seed: int,
     overwrite: bool,
 ) -> None:
     """Make blurry/sharp training pairs from SHARP: photographs (hand shake) or sharp video (GoProShake).
 
-    A photograph, or a folder of them, is filmed by a synthetic hand; a video, or a folder of numbered frames, is
-    averaged over runs of frames whose length follows the camera's speed. About a third of the frames stays sharp.
+    A photograph, or a folder of them, is filmed by a synthetic hand. A video, or a folder of its frames (one name,
+    numbered evenly, of one size), is averaged over runs of frames whose length follows the camera's speed; about a
+    third of its frames stays sharp.
     """
     from selfhvd_cli.synth_pairs import synth as steps
 
-    width, height = width_height(size)
     made: dict[str, list[bool]] = {}
     with progress_display(console, sharp.name) as display:
         for report in steps(
@@ -57,7 +71,7 @@ def synth(
             output,
             clips=clips,
             frames=frames,
-            size=(height, width),
+            size=None if size is None else width_height(size)[::-1],
             seed=seed,
             severity=severity,
             night=NOISE[noise],
