@@ -27,7 +27,8 @@ class GoProShakeConfig:
     """Frames in a window, and between the middles of two windows (at 240 frames a second, 11 make 22)."""
 
     share: float = 0.33
-    """Share of the windows whose middle frame stays as it is; it fixes the constant of Eq. F."""
+    """Share of the windows whose middle frame stays as it is, as of a phone's frames (Table A: 30 to 39 %); it fixes
+    the constant of Eq. F, which the paper leaves open."""
 
     interpolate: int = 4
     """Frames inserted between two neighbours before averaging, so that fast motion leaves no steps."""
@@ -93,14 +94,19 @@ def run_lengths(distances: list[float], config: GoProShakeConfig) -> list[int]:
     """
     if not distances:
         return []
-    scale = max(float(np.quantile(distances, config.share)), 1e-6)
+    # Up to twice the scale the nearest odd number is 1.
+    scale = max(float(np.quantile(distances, config.share)), 1e-6) / 2
     odd = [2 * round((distance / scale - 1.0) / 2) + 1 for distance in distances]
     largest = config.window if config.window % 2 else config.window - 1
     return [min(max(count, 1), largest) for count in odd]
 
 
 def average(run: list[Bytes], interpolate: int) -> Bytes:
-    """Mean of the run in linear light (Eqs. A, B, G), with `interpolate` frames put between neighbours first."""
+    """Mean of the run in linear light (Eqs. A, B, G), with `interpolate` frames put between neighbours first.
+
+    Light is that of Eq. B, gamma 2.2; the paper's Eq. G takes the camera response that Nah et al. (2019) estimated
+    for theirs, which is not of the camera at hand either.
+    """
     if len(run) == 1:
         return run[0]
     total = np.zeros(run[0].shape, np.float64)

@@ -156,6 +156,23 @@ def test_runs_are_odd_and_never_longer_than_the_window() -> None:
     assert lengths[-1] == 11
 
 
+def test_a_third_of_the_windows_stays_sharp_however_the_camera_moves() -> None:
+    rng = np.random.default_rng(0)
+    movements = {
+        "even": rng.uniform(0, 10, 300),
+        "calm with outbursts": np.exp(1.2 * rng.standard_normal(300)),
+        "a walk": rng.rayleigh(2, 300),
+        "never at rest": rng.uniform(3, 5, 300),
+    }
+    for name, distances in movements.items():
+        lengths = np.array(run_lengths([float(each) for each in distances], GoProShakeConfig(window=11)))
+        assert (lengths == 1).mean() == pytest.approx(0.33, abs=0.01), name
+        assert distances[lengths == 1].max() < distances[lengths > 1].min(), name
+        # Proportional: the nearest odd number to the movement, 2 being where it is no longer 1.
+        ratio = distances / np.quantile(distances, 0.33)
+        assert np.abs(lengths - 2 * ratio)[lengths < 11].max() <= 1.01, name
+
+
 def test_averaging_happens_in_linear_light() -> None:
     black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
     grey = average([black, white], interpolate=0)
