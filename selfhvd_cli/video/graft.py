@@ -9,8 +9,7 @@ the tags, and what lies beside the movie at the top level of the file. The movie
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from selfhvd_cli.video.boxes import (
     set_header,
 )
 from selfhvd_cli.video.donor import TABLES, Donor, number_of
+from selfhvd_cli.video.edit_lists import rescaled, stretch
 from selfhvd_cli.video.reassemble import assemble
 
 SOURCE_TAGS = (b"udta", b"meta")
@@ -57,6 +57,9 @@ class Graft:
     same_codec: bool
     start: Fraction | None = None
     """Seconds trimmed from the beginning; None where nothing was trimmed."""
+
+    begin: Fraction = Fraction(0)
+    """When on the source's clock the output begins, in seconds, where it was trimmed."""
 
     delay: Fraction = Fraction(0)
     """Seconds by which all tracks move, for pictures that began before zero."""
@@ -126,7 +129,7 @@ def _muxed_track(source: Donor, written: Box, track_id: int, timescale: int, pla
         track = written
         _dress_track(original, track, plan)
     if plan.start is None:
-        set_edits(track, _rescaled(source, get_edits(original), timescale, plan.delay))
+        set_edits(track, rescaled(get_edits(original), source.timescale, timescale, plan.delay))
         duration = sum(edit.duration for edit in get_edits(track))
         old = get_header(original.need(b"tkhd"))[3] * timescale // source.timescale
         set_header(track.need(b"tkhd"), duration=duration or old)
@@ -202,26 +205,18 @@ def _carried_track(source: Donor, track_id: int, timescale: int, plan: Graft) ->
     if original is None:
         raise ValueError(f"the source has no track {track_id}")
     track = original.copy()
-    edits = _rescaled(source, get_edits(original), timescale, plan.delay)
-    duration = sum(edit.duration for edit in edits)
-    if plan.start is not None:
+    edits = get_edits(original)
+    if plan.start is None:
+        edits = rescaled(edits, source.timescale, timescale, plan.delay)
+    else:
         clock = get_header(track.need(b"mdia", b"mdhd"))[2]
-        shown = [edit for edit in get_edits(original) if edit.media_time != EMPTY_EDIT]
-        duration = round((plan.last - plan.first) * timescale)
-        edits = [Edit(duration, (shown[0].media_time if shown else 0) + round(plan.start * clock))]
+        edits = stretch(edits, plan.begin, plan.last, source.timescale, timescale, clock)
+    duration = sum(edit.duration for edit in edits)
     set_edits(track, edits)
     if not duration:
         duration = get_header(track.need(b"tkhd"))[3] * timescale // source.timescale
     set_header(track.need(b"tkhd"), duration=duration)
     return track, original
-
-
-def _rescaled(source: Donor, edits: Sequence[Edit], timescale: int, delay: Fraction) -> list[Edit]:
-    """Edits of the source in the output's timescale, behind a gap of `delay`."""
-    moved = [replace(edit, duration=round(Fraction(edit.duration * timescale, source.timescale))) for edit in edits]
-    if delay <= 0:
-        return moved
-    return [Edit(round(delay * timescale), EMPTY_EDIT), *(moved or [Edit(0, 0)])]
 
 
 def _dress_movie(source: Donor, movie: Box, tracks: list[Box], plan: Graft) -> None:

@@ -110,7 +110,7 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
             tried.append(f"{plan.encoder} does not open: {reason}")
             return None
     output.metadata.update(job.tags)
-    if job.layout.donor is None or job.trimmed:
+    if job.layout.donor is None and not job.trimmed:
         output.set_chapters(chapters_within(job))  # type: ignore[arg-type]
     output.start_encoding()
     return Opened(output, stream, plan, copier, tuple(tried))
@@ -158,13 +158,20 @@ def add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoSt
     return stream
 
 
-def chapters_within(job: Job) -> list[dict[str, Any]]:
-    """The source's chapters as far as they lie in what is written, as PyAV takes them, in milliseconds."""
-    end = None if job.length is None else job.start + job.length
+def chapters_within(job: Job, begin: Fraction | None = None) -> list[dict[str, Any]]:
+    """The source's chapters as far as they lie in what is written, as PyAV takes them, in milliseconds.
+
+    Args:
+        begin: when on the source's clock a trimmed output begins, in seconds: with its first frame, which is known
+            once there is one; until then the moment that was asked for.
+    """
+    asked = job.like.start_time + job.start
+    zero = (asked if begin is None else begin) if job.trimmed else min(job.like.start_time, Fraction(0))
+    end = None if job.length is None else asked + job.length
     chapters = []
     for number, chapter in enumerate(job.like.chapters):
-        first = max(chapter.start - job.start, Fraction(0))
-        last = (chapter.end if end is None else min(chapter.end, end)) - job.start
+        first = max(chapter.start - zero, Fraction(0))
+        last = (chapter.end if end is None else min(chapter.end, end)) - zero
         if last > first:
             chapters.append(
                 {

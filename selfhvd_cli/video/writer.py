@@ -23,7 +23,7 @@ from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.graft import Graft, carry_over
 from selfhvd_cli.video.info import VideoInfo
-from selfhvd_cli.video.muxing import Job, Opened, open_output
+from selfhvd_cli.video.muxing import Job, Opened, chapters_within, open_output
 from selfhvd_cli.video.opening import raise_if_out_of_memory
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.picture_stream import PictureStream
@@ -65,6 +65,7 @@ class VideoWriter:
         self._opened: Opened | None = None
         self._pictures: PictureStream | None = None
         self._shift: int | None = None
+        self._begins = Fraction(0)
         self._delay = Fraction(0)
         self._last: SourceFrame | None = None
 
@@ -153,6 +154,8 @@ class VideoWriter:
         assert self._opened is not None
         copier = self._opened.copier
         if self.job.trimmed:
+            self._begins = frame.time
+            self._opened.output.set_chapters(chapters_within(self.job, frame.time))  # type: ignore[arg-type]
             if copier is not None:
                 length = self.job.length
                 copier.trim(frame.time, None if length is None else self.like.start_time + self.job.start + length)
@@ -232,6 +235,7 @@ class VideoWriter:
             same_kind=layout.same_kind,
             same_codec=opened.plan.family == like.codec,
             start=self.job.start if self.job.trimmed else None,
+            begin=self._begins,
             delay=self._delay,
             first=first,
             last=self._end(),

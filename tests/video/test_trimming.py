@@ -6,8 +6,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-from video_clips import copy
+import pytest
+from video_clips import copy, tracks_of
 
+from selfhvd_cli.video.boxes import EMPTY_EDIT, Edit, get_edits, get_header, read_movie, set_edits
 from selfhvd_cli.video.probe import probe
 
 
@@ -18,3 +20,68 @@ def test_a_date_that_is_not_known_is_not_made_up(clip: Callable[..., Path]) -> N
     copy(source, target, start=Fraction(1))
     after = probe(target)
     assert not [tags for tags in (after.metadata, *(s.metadata for s in after.streams)) if "creation_time" in tags]
+
+
+def with_telemetry(path: Path) -> Path:
+    """The clip with its sound made into a track of a camera's measurements."""
+    path.write_bytes(path.read_bytes().replace(b"soun", b"meta").replace(b"mp4a", b"gpmd"))
+    return path
+
+
+def measured_at(path: Path, time: Fraction) -> Fraction | None:
+    """Which second of its data track a file shows at a time; None for nothing."""
+    movie = read_movie(path)[0]
+    track = next(each for each in movie.all(b"trak") if each.need(b"mdia", b"hdlr").payload[8:12] == b"meta")
+    timescale, clock = get_header(movie.need(b"mvhd"))[2], get_header(track.need(b"mdia", b"mdhd"))[2]
+    begin = Fraction(0)
+    for edit in get_edits(track):
+        end = begin + Fraction(edit.duration, timescale)
+        if begin <= time < end:
+            return None if edit.media_time == EMPTY_EDIT else Fraction(edit.media_time, clock) + time - begin
+        begin = end
+    return None
+
+
+@pytest.mark.parametrize("late", [Fraction(0), Fraction(1)])
+@pytest.mark.parametrize("sound_delay", [0, 22050])
+@pytest.mark.parametrize("start", [Fraction(1, 4), Fraction(71, 100)])
+def test_measurements_stay_with_the_pictures_they_were_taken_with(
+    clip: Callable[..., Path], late: Fraction, sound_delay: int, start: Fraction
+) -> None:
+    ticks = [int(late * 600) + 20 * index for index in range(60)]
+    source = with_telemetry(clip("in.mp4", ticks=ticks, sound_delay=sound_delay))
+    assert [stream.kind for stream in probe(source).streams] == ["video", "data"]
+    target = source.with_name("out.mp4")
+    copy(source, target, start=start, duration=Fraction(1))
+    first = min(Fraction(tick, 600) for tick in ticks if Fraction(tick, 600) >= late + start)
+    for time in (Fraction(1, 100), Fraction(1, 2), Fraction(9, 10)):
+        before, after = measured_at(source, first + time), measured_at(target, time)
+        assert (before is None) == (after is None)
+        assert abs((after or 0) - (before or 0)) < Fraction(1, 1000)
+
+
+def test_measurements_that_ended_before_the_stretch_are_not_shown(clip: Callable[..., Path]) -> None:
+    ticks = [20 * index for index in range(90)]
+    source = with_telemetry(clip("in.mp4", ticks=ticks))
+    movie, top = read_movie(source)
+    track = movie.all(b"trak")[1]
+    edit = get_edits(track)[-1]
+    set_edits(track, [Edit(500, edit.media_time)])  # half a second
+    header = next(each for each in top if each.kind == b"moov")
+    assert header == top[-1], "the header comes last, so that a change of its size moves nothing"
+    source.write_bytes(source.read_bytes()[: header.start] + movie.bytes())
+    target = source.with_name("out.mp4")
+    copy(source, target, start=Fraction(1))
+    data = next(each for each in tracks_of(target) if each.kind == "data")
+    assert not [time for _, time, hidden in data.packets if not hidden]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_chapters_stay_with_the_pictures_they_name(clip: Callable[..., Path], suffix: str) -> None:
+    ticks = [2000 + 40 * index for index in range(60)]  # milliseconds
+    chapters = ((0, 3500, "one"), (3500, 5000, "two"))
+    source = clip("in.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=False, chapters=chapters)
+    target = source.with_name(f"out.{suffix}")
+    copy(source, target, start=Fraction(99, 100))  # its first picture is that at 3 s
+    found = [(chapter.start, chapter.metadata["title"]) for chapter in probe(target).chapters]
+    assert found == [(0, "one"), (Fraction(1, 2), "two")]
