@@ -36,6 +36,9 @@ class Batch:
     own: Tensor
     """`[B, K]`, bool: the label is the target itself, a sharp frame."""
 
+    reblurred: Tensor
+    """`[B, K]`, bool: the target shows its sharp frame under borrowed blur, and its label the frame without."""
+
     taught: Tensor
     """`[B, K]`, bool: the target takes part; withheld frames do not."""
 
@@ -49,6 +52,7 @@ class Batch:
             self.keep,
             self.labels.to(device, non_blocking=True),
             self.own.to(device),
+            self.reblurred.to(device),
             self.taught.to(device),
             self.reduced.to(device),
         )
@@ -92,10 +96,11 @@ class Batches:
         size = self.config.batch // processes
         items = [self._item(step, rank * size + number) for number in range(size)]
         parts, keeps = zip(*items, strict=True)
-        frames, labels, own, taught, reduced = (torch.stack(column) for column in zip(*parts, strict=True))
-        return Batch(frames, tuple(keeps), labels, own, taught, reduced)
+        frames, labels, *marks = (torch.stack(column) for column in zip(*parts, strict=True))
+        return Batch(frames, tuple(keeps), labels, *marks)
 
-    def _item(self, step: int, number: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], slice]:
+    def _item(self, step: int, number: int) -> tuple[tuple[Tensor, ...], slice]:
+        """Frames, labels, own, re-blurred, taught and reduced of one crop, and its targets."""
         rng = np.random.default_rng((self.config.seed, step, number))
         shot = self.shots[int(rng.choice(len(self.shots), p=self.weights))]
         reblurred = rng.random() < self.config.reblurred
@@ -119,12 +124,13 @@ class Batches:
             moment = moments[int(rng.integers(len(moments)))]
             frames[target - first] = reblur_like(frames[target - first], shot, target, moment, self.approach)
         own = torch.tensor([shot.label_of(frame) == frame for frame in wanted])
+        borrowed = torch.tensor([reblurred and frame == target for frame in wanted])
         taught = torch.tensor([frame not in shot.withheld for frame in wanted])
         chosen = set(shot.sharp.indices)
         is_sharp = [first + i in chosen and not (reblurred and first + i == target) for i in range(self.length)]
         reduced = torch.tensor(remove_sharp_clues(is_sharp, rng))
         turn = int(rng.integers(8))
-        return (turned(frames, turn), turned(labels, turn), own, taught, reduced), keep
+        return (turned(frames, turn), turned(labels, turn), own, borrowed, taught, reduced), keep
 
     def _target(self, shot: Shot, rng: np.random.Generator, sharp: bool) -> int:
         blurry, teachers = shot.blurry, shot.teachers

@@ -92,8 +92,8 @@ class AdaptConfig:
     truth of strongly blurred frames measures 0.05 to 0.37 px off."""
 
     reblurred: float = 0.0
-    """Share of crops that show a sharp frame under the blur of another moment, with itself as exact label (not in
-    the paper, which learns from real blur only)."""
+    """Share of crops that show a sharp frame under the blur of another moment, with itself, as it teaches, for exact
+    label (not in the paper, which learns from real blur only)."""
 
     perceptual_weight: float = 1.0
     """Weight of L_per, where VGG-19 is at hand (paper: 1)."""

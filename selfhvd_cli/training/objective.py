@@ -107,15 +107,17 @@ class Objective:
         """`[B, K, 3, h, h]`: the batch's, but of a sharp frame what the base network makes of the very same crop.
 
         Its label, cut from the whole frame, differs from that by more than there is to learn: following it, the
-        network sharpened all whole frames too much (0.4 dB on the sharp ones of a clip in 20 steps).
+        network sharpened all whole frames too much (0.4 dB on the sharp ones of a clip in 20 steps). A re-blurred one
+        is to lose its blur, and what the base network makes of that teaches nothing.
         """
-        rows = torch.nonzero(batch.own.any(dim=1)).flatten()
+        kept_alike = batch.own & ~batch.reblurred
+        rows = torch.nonzero(kept_alike.any(dim=1)).flatten()
         if self.base is None or not len(rows):
             return batch.labels
         keep = [batch.keep[row] for row in rows.tolist()]
         kept = restore_targets(self.base, batch.frames[rows], keep, self.compute)
         labels = batch.labels.clone()
-        labels[rows] = torch.where(batch.own[rows, :, None, None, None], kept.clamp(0, 1), labels[rows])
+        labels[rows] = torch.where(kept_alike[rows, :, None, None, None], kept.clamp(0, 1), labels[rows])
         return labels
 
     def _teaches(self, aligned: AlignedLabels, output: Tensor, batch: Batch) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from training_stand_ins import SearchEstimator, tiny_trainer
@@ -13,6 +15,7 @@ from selfhvd_cli.training.batches import Batch
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.masks import inside_crop
 from selfhvd_cli.training.objective import Objective
+from selfhvd_cli.training.pairs import AlignedLabels, align_labels
 
 SHARE = 0.9
 
@@ -51,6 +54,25 @@ def test_a_sharp_frame_is_to_stay_what_the_base_network_makes_of_it() -> None:
         assert gradient is not None
         assert (float(gradient.abs()) > 0) == (name == "recorded")
     assert losses["base"] == 0 < losses["recorded"]
+
+
+def test_a_reblurred_frame_is_to_become_what_it_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = tiny_trainer(reblurred=1.0, sharp_share=1.0)
+    batch = trainer.batches.draw(0)
+    assert batch.reblurred.sum(dim=1).tolist() == [1, 1]
+    seen: list[Tensor] = []
+
+    def aligned(output: Tensor, inputs: Tensor, labels: Tensor, own: Tensor, *rest: Any) -> AlignedLabels:
+        seen.append(labels)
+        return align_labels(output, inputs, labels, own, *rest)
+
+    monkeypatch.setattr("selfhvd_cli.training.objective.align_labels", aligned)
+    objective = Objective(SearchEstimator(), None, AdaptConfig(), trainer.objective.compute, True, darker())
+    objective.backward_stage_one(darker().requires_grad_(True), batch)
+    labels = seen[0].unflatten(0, batch.own.shape)
+    assert torch.equal(labels[batch.reblurred], batch.labels[batch.reblurred])
+    others = batch.own & ~batch.reblurred
+    assert torch.allclose(labels[others], SHARE * batch.targets[others])
 
 
 def test_the_border_of_a_crop_does_not_count() -> None:
