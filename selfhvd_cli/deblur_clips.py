@@ -66,9 +66,8 @@ def deblur_clips(jobs: Sequence[DeblurJob], devices: Sequence[str]) -> Generator
     Raises:
         SelfHVDError: a device is not there.
     """
-    for device in devices:
-        choose_compute(device)
-    waiting = deque(_fitted(jobs, devices))
+    chosen = [choose_compute(device).device for device in devices]
+    waiting = deque(_fitted(jobs, chosen))
     with _Processes() as processes:
         busy = {processes.start(): _Place(device) for device in devices[: len(waiting)]}
         while busy:
@@ -114,7 +113,7 @@ class _Place:
     """The job it has in hand."""
 
 
-def _fitted(jobs: Sequence[DeblurJob], devices: Sequence[str]) -> list[tuple[int, DeblurJob]]:
+def _fitted(jobs: Sequence[DeblurJob], devices: Sequence[torch.device]) -> list[tuple[int, DeblurJob]]:
     """The jobs with their numbers, the memory shared between the processes on a CPU."""
     cpu = torch.device("cpu")
     return [

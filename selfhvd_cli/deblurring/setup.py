@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from selfhvd_cli.device import Compute, choose_compute
 from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
-from selfhvd_cli.restore.memory import share_of_memory
+from selfhvd_cli.restore.memory import release, share_of_memory
 from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits
 from selfhvd_cli.restore.precision import check_device, settle_precision
 from selfhvd_cli.video.info import VideoInfo
@@ -93,11 +93,12 @@ def set_up(
     torch.manual_seed(job.seed)
     reference = weights_reference(job.model, job.weights)
     loaded = load_restorer(job.model, reference, weights, compute.device)
-    compute = _settled(job, loaded, compute)
+    computes = _settled(job, loaded, compute)
+    compute = computes[0]
     plan = earlier
     if plan is None or not fits(loaded.architecture, plan, info.height, info.width, compute):
-        plan = _plan(job, info, compute, loaded)
-    return Setup(compute, depth, loaded, plan, _crew(job, loaded, weights, compute, plan))
+        plan = _plan(job, info, computes, loaded)
+    return Setup(compute, depth, loaded, plan, _crew(job, loaded, weights, computes, plan))
 
 
 def plan_deblur(job: DeblurJob) -> DeblurPlan:
@@ -120,10 +121,12 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     path = find(target) if isinstance(target, WeightSpec) else target
     if path is not None and path.suffix == ".safetensors":
         loaded = load_restorer(job.model, reference, path, compute.device)
-        compute = _settled(job, loaded, compute)
+        computes = _settled(job, loaded, compute)
     else:
         loaded = fresh_restorer(job.model, compute.device)
-    plan = _plan(job, info, compute, loaded)
+        computes = [compute, *(choose_compute(device, job.precision) for device in job.devices[1:])]
+    compute = computes[0]
+    plan = _plan(job, info, computes, loaded)
     each = seconds_a_frame(loaded.restorer, loaded.architecture, plan, compute, info.height, info.width)
     memory = estimate_memory(loaded.architecture, plan, info.height, info.width, compute.dtype)
     notes = []
@@ -147,15 +150,36 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     )
 
 
-def _settled(job: DeblurJob, loaded: Loaded, compute: Compute) -> Compute:
-    """Device and precision that the network has been tried on, as far as the job leaves the choice."""
-    if job.precision == "auto":
-        return settle_precision(loaded, compute, job.first_device)
-    check_device(loaded, compute, job.first_device)
-    return compute
+def _settled(job: DeblurJob, loaded: Loaded, first: Compute) -> list[Compute]:
+    """Devices, all in one precision, that the network has been tried on, as far as the job leaves the choice.
+
+    Args:
+        loaded: on the first of them, before and after.
+    """
+    further = [choose_compute(device, job.precision) for device in job.devices[1:]]
+    settled = []
+    for compute, asked in zip([first, *further], job.devices or (job.device,), strict=True):
+        loaded.restorer.to(compute.device)
+        if job.precision == "auto":
+            settled.append(settle_precision(loaded, compute, asked))
+        else:
+            check_device(loaded, compute, asked)
+            settled.append(compute)
+    if further:
+        loaded.restorer.to(settled[0].device)
+        for compute in further:
+            release(compute.device)
+    if len({compute.dtype for compute in settled}) > 1:
+        # A frame would look otherwise where another device restored it.
+        settled = [replace(compute, dtype=torch.float32) for compute in settled]
+    return settled
 
 
-def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> Plan:
+def _plan(job: DeblurJob, info: VideoInfo, computes: Sequence[Compute], loaded: Loaded) -> Plan:
+    compute = computes[0]
+    sharing = [each.device for each in computes]
+    if len(sharing) > 1:
+        sharing.append(torch.device("cpu"))  # this process, which has the frames of all windows under way
     plan = choose_plan(
         loaded.architecture,
         info.height,
@@ -164,21 +188,20 @@ def _plan(job: DeblurJob, info: VideoInfo, compute: Compute, loaded: Loaded) -> 
         window=job.window,
         tile=job.tile,
         strength=job.strength,
-        max_memory=share_of_memory(job.devices, compute.device, job.max_memory),
+        max_memory=share_of_memory(sharing, compute.device, job.max_memory),
     )
-    if len(job.devices) > 1 and job.window is None and loaded.architecture.selects_frames:
+    if len(computes) > 1 and job.window is None and loaded.architecture.selects_frames:
         # A process of a crew sees the surroundings of a window anew each time: let it restore several frames there.
-        plan = replace(plan, window=plan.window + CREW_ADVANCE)
+        for advance in range(CREW_ADVANCE, 0, -1):
+            longer = replace(plan, window=plan.window + advance)
+            if fits(loaded.architecture, longer, info.height, info.width, compute):
+                return longer
     return plan
 
 
-def _crew(job: DeblurJob, loaded: Loaded, weights: Path, compute: Compute, plan: Plan) -> Crew | None:
-    if len(job.devices) < 2:
+def _crew(job: DeblurJob, loaded: Loaded, weights: Path, computes: Sequence[Compute], plan: Plan) -> Crew | None:
+    if len(computes) < 2:
         return None
     threads = torch.get_num_threads()
-    computes = [replace(choose_compute(device, job.precision), dtype=compute.dtype) for device in job.devices]
-    for each, asked in zip(computes[1:], job.devices[1:], strict=True):
-        check_device(loaded, each, asked)
-    loaded.restorer.to(compute.device)
     posts = [Post(job.model, loaded.weights, weights, each, plan, threads) for each in computes]
     return Crew(posts, early=any(each.device.type != "cpu" for each in computes))

@@ -31,16 +31,19 @@ def available_memory(device: torch.device, max_memory: int | None = None) -> int
     return free if max_memory is None else min(free, max_memory)
 
 
-def share_of_memory(devices: Sequence[str], device: torch.device, max_memory: int | None = None) -> int | None:
-    """The limit for each of several processes, one on each of `devices`: those on a CPU share one memory.
+def share_of_memory(devices: Sequence[torch.device], device: torch.device, max_memory: int | None) -> int | None:
+    """The limit for each of several processes, one on each of `devices`, of which some share one memory.
 
     Args:
-        devices: names as of `--device`.
         device: whose memory is shared.
         max_memory: the user's own limit in bytes for what the run takes; it is the answer where nobody shares.
     """
-    sharing = sum(name == "cpu" for name in devices)
+    sharing = sum(_memory_of(each) == _memory_of(device) for each in devices)
     return max_memory if sharing < 2 else available_memory(device, max_memory) // sharing
+
+
+def _memory_of(device: torch.device) -> str:
+    return str(device) if device.type == "cuda" else "the computer's"
 
 
 def available_host_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> int:
