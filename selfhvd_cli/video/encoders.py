@@ -15,18 +15,14 @@ from av.video.format import VideoFormat
 
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
 from selfhvd_cli.video.hardware_encoders import VIDEOTOOLBOX, bit_rate_options, quality_options
-from selfhvd_cli.video.hdr import svtav1_parameters, x26x_parameters
-from selfhvd_cli.video.info import FULL_RANGE, ColorTags, VideoInfo
-from selfhvd_cli.video.pixel_formats import nearest_format
+from selfhvd_cli.video.info import FULL_RANGE, UNSPECIFIED, ColorTags, VideoInfo
+from selfhvd_cli.video.pixel_formats import RGB_MATRIX, becomes_yuv, nearest_format, planar_format
+from selfhvd_cli.video.software_encoders import X26X_PRESETS, software_options
 
 log = logging.getLogger(__name__)
 
 CHOICES = ("h264", "hevc", "av1", "prores", "ffv1")
 """What `--codec` takes."""
-
-X26X_PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,21 +104,9 @@ ENOUGH_BITS = 10
 """A source of more bits keeps its codec rather than all of them: FFmpeg decodes ProRes 4444 to 12 bits and encodes
 10, and who cuts ProRes wants ProRes back. Fewer would show in HDR."""
 
-BIT_RATE_BOUND = 3
-"""A sharp picture needs more bits than a blurred one, but an output ten times the source's size helps nobody."""
-
-SMALLEST_BOUND = 1_000_000
-
-X265_SHARP = "sao=0"
-"""Without the offsets by which x265 smooths what it has coded: of the fine detail of four phone clips (variance of
-the Laplacian) 74 to 96 % are left in place of 64 to 94, at the same size, for 0.25 dB of PSNR. Two steps of `crf` are
-worth less on three of them, and take a third more."""
-
-VPX_SPEEDS = {name: str(max(0, 5 - index // 2)) for index, name in enumerate(X26X_PRESETS)}
-SVT_PRESETS = {name: str(max(2, 11 - index)) for index, name in enumerate(X26X_PRESETS)}
-
-H264_PROFILES = {"Baseline": "baseline", "Constrained Baseline": "baseline", "Main": "main", "High": "high"}
-PRORES_PROFILES = {"Proxy": "0", "LT": "1", "Standard": "2", "HQ": "3", "4444": "4", "XQ": "5"}
+QUALITY_OPTIONS = frozenset(("crf", "cq", "global_quality", "qp_i"))
+SPEED_OPTIONS = frozenset(("preset", "cpu-used"))
+"""What encoders call their `--crf` and `--preset`."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +121,9 @@ class EncoderPlan:
     tag: str | None = None
     notes: tuple[str, ...] = field(default=())
     """What the receipt says about the choice."""
+
+    ignored: tuple[str, ...] = ()
+    """Flags that were given and have no effect with this encoder."""
 
 
 def plan_encoders(like: VideoInfo, encoding: Encoding, muxer: str) -> Iterator[EncoderPlan]:
@@ -153,13 +140,16 @@ def _plans(like: VideoInfo, encoding: Encoding, muxer: str, families: list[str])
     for family in families:
         row = FAMILIES[family]
         if encoding.crf is not None and row.crf is not None and encoding.crf > row.largest_crf:
+            if family != families[0]:
+                continue  # nobody asked for it
             raise UsageFault(f"--crf {encoding.crf}: {family} takes 0 (best) to {row.largest_crf}.")
         names = (*row.hardware, row.software) if encoding.hardware else (row.software,)
         for name in names:
             if (plan := _plan(like, encoding, family, name, muxer)) is not None:
                 yield plan
                 if name.endswith(VIDEOTOOLBOX):  # which has constant quality on Apple silicon only
-                    yield replace(plan, options=bit_rate_options(like))
+                    options = bit_rate_options(like)
+                    yield replace(plan, options=options, ignored=_ignored(encoding, options))
 
 
 def open_test(plan: EncoderPlan, width: int, height: int, time_base: Fraction) -> str | None:
@@ -217,7 +207,12 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
     tag = FAMILIES[family].tag if muxer in ("mp4", "mov", "3gp") else None
     if family == "h264" and like.codec_tag == "avc3" and tag:
         tag = "avc3"
-    return EncoderPlan(family, encoder, pixel_format, color, options, tag, tuple(notes))
+    return EncoderPlan(family, encoder, pixel_format, color, options, tag, tuple(notes), _ignored(encoding, options))
+
+
+def _ignored(encoding: Encoding, options: Mapping[str, str]) -> tuple[str, ...]:
+    asked = {"--crf": (encoding.crf, QUALITY_OPTIONS), "--preset": (encoding.preset, SPEED_OPTIONS)}
+    return tuple(flag for flag, (value, names) in asked.items() if value is not None and not names & options.keys())
 
 
 def _bits(name: str) -> int:
@@ -225,13 +220,15 @@ def _bits(name: str) -> int:
 
 
 def _color(like: VideoInfo, pixel_format: str) -> ColorTags:
-    """The tags of the output: those of the source. Where RGB becomes YUV the conversion is BT.709, and says so."""
+    """The tags of the output: those of the source. Where RGB becomes YUV the conversion is BT.709, and says so; so
+    does the range of grey that had been RGB."""
     tags = like.color
-    to_yuv = VideoFormat(like.pixel_format).is_rgb and not VideoFormat(pixel_format).is_rgb
-    if to_yuv:
+    if becomes_yuv(like.pixel_format, tags.matrix, pixel_format):
         return ColorTags(
             tags.primaries if tags.primaries != 2 else 1, tags.transfer if tags.transfer != 2 else 1, 1, 1
         )
+    if tags.matrix == RGB_MATRIX and planar_format(pixel_format).startswith("gray"):
+        return ColorTags(tags.primaries, tags.transfer, UNSPECIFIED, FULL_RANGE)
     if like.pixel_format.startswith("yuvj"):
         return ColorTags(tags.primaries, tags.transfer, tags.matrix, FULL_RANGE)
     return tags
@@ -239,49 +236,8 @@ def _color(like: VideoInfo, pixel_format: str) -> ColorTags:
 
 def _options(like: VideoInfo, encoding: Encoding, family: str, encoder: str, pixel_format: str) -> dict[str, str]:
     row = FAMILIES[family]
-    crf = row.crf if encoding.crf is None else encoding.crf
     preset = encoding.preset or "medium"
-    options: dict[str, str] = {}
-    if encoder == "libx264":
-        options = {"crf": str(crf), "preset": preset, **_bounded(like, encoding)}
-        extra = x26x_parameters(like.hdr_metadata, "mastering-display", "cll")
-        profile = H264_PROFILES.get(like.profile or "")
-        if profile and pixel_format in ("yuv420p", "yuvj420p") and not like.interlaced and crf:
-            options["profile"] = profile
-        if like.interlaced:
-            options["flags"] = "+ildct+ilme"
-        if extra:
-            options["x264-params"] = ":".join(extra)
-    elif encoder == "libx265":
-        options = {"crf": str(crf), "preset": preset, **_bounded(like, encoding)}
-        extra = ["log-level=error", X265_SHARP, *x26x_parameters(like.hdr_metadata, "master-display", "max-cll")]
-        if like.hdr is not None:
-            extra.append("repeat-headers=1")
-        options["x265-params"] = ":".join(extra)
-    elif encoder == "libsvtav1":
-        options = {"crf": str(crf), "preset": SVT_PRESETS[preset], **_bounded(like, encoding)}
-        extra = svtav1_parameters(like.hdr_metadata)
-        if extra:
-            options["svtav1-params"] = ":".join(extra)
-    elif encoder == "libvpx-vp9":
-        options = {"crf": str(crf), "b": "0", "cpu-used": VPX_SPEEDS[preset], "row-mt": "1"}
-    elif encoder == "mjpeg":
-        options = {"qmin": "2", "qmax": "2", "strict": "unofficial"}
-    elif encoder == "mpeg4":
-        options = {"qmin": "2", "qmax": "2", "bf": "0"}
-    elif encoder == "prores_ks":
-        profile = PRORES_PROFILES.get(like.profile or "", "4" if "444" in pixel_format else "3")
-        options = {"profile": profile if like.codec == "prores" else ("4" if "444" in pixel_format else "3")}
-    elif encoder == "ffv1":
-        options = {"level": "3", "slices": "4", "slicecrc": "1"}
-    else:
-        options = quality_options(encoder, 19 if crf is None else max(1, crf), preset)
-    return options
-
-
-def _bounded(like: VideoInfo, encoding: Encoding) -> dict[str, str]:
-    """A bit rate bound, only for the quality we choose ourselves."""
-    if encoding.crf is not None or not like.bit_rate:
-        return {}
-    bound = max(SMALLEST_BOUND, BIT_RATE_BOUND * like.bit_rate)
-    return {"maxrate": str(bound), "bufsize": str(2 * bound)}
+    if encoder == row.software:
+        return software_options(encoder, like, pixel_format, preset, encoding.crf, row.crf)
+    crf = row.crf if encoding.crf is None else encoding.crf
+    return quality_options(encoder, 19 if crf is None else max(1, crf), preset)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from av.codec.codec import Codec
 from av.video.codeccontext import VideoCodecContext
+from video_clips import copy
 
+from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video import encoders as encoders_module
 from selfhvd_cli.video.encoders import EncoderPlan, Encoding, plan_encoders
 from selfhvd_cli.video.hardware_encoders import bit_rate_options
@@ -83,3 +85,19 @@ def test_the_best_quality_is_no_middling_one_in_hardware(clip: Callable[..., Pat
 def test_a_bit_rate_that_no_container_says_follows_from_the_size(clip: Callable[..., Path]) -> None:
     info = replace(probe(clip("in.mp4", frames=2, sound=False)), bit_rate=None, width=1920, height=1080)
     assert 10e6 < int(bit_rate_options(replace(info, frame_rate=Fraction(30)))["b"]) < 50e6
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libsvtav1", "av1"), ("libvpx-vp9", "vp9")])
+def test_a_quality_beyond_the_scale_of_others_is_taken_by_codecs_with_a_longer_one(
+    clip: Callable[..., Path], codec: str, name: str
+) -> None:
+    source = clip("in.mkv", frames=4, size=(128, 96), sound=False, codec=codec, time_base=Fraction(1, 1000))
+    target = source.with_name("out.mkv")
+    copy(source, target, Encoding(crf=60, preset="ultrafast"))
+    assert probe(target).codec == name
+
+
+def test_a_quality_beyond_the_scale_of_its_codec_is_refused(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=2, sound=False)
+    with pytest.raises(UsageFault, match=r"--crf 52: h264 takes 0 \(best\) to 51"):
+        plans(source, Encoding(crf=52))
