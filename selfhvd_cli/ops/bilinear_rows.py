@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfhvd_cli.ops.constants import numbers
+
 BORDER = 1
 FAR_BORDER = 2
 """Zero rows and columns around a map, so that a sample just outside needs no mask: one before, two behind."""
@@ -54,7 +56,7 @@ def corner_rows(
     shares = torch.stack((above - above_right, above_right, below - below_right, below_right), dim=-1)
 
     stride = width + BORDER + FAR_BORDER
-    frame = torch.tensor(sources, device=device, dtype=torch.int32) * (height + BORDER + FAR_BORDER) * stride
+    frame = numbers(tuple(sources), device, torch.int32) * (height + BORDER + FAR_BORDER) * stride
     first = (top.int() + BORDER) * stride + (left.int() + BORDER) + frame.view(1, 1, -1, 1)
-    step = torch.tensor([0, 1, stride, stride + 1], device=device, dtype=torch.int32)
+    step = numbers((0, 1, stride, stride + 1), device, torch.int32)
     return first.unsqueeze(-1) + step, shares

@@ -12,11 +12,11 @@ KEPT = 1024
 
 
 @lru_cache(KEPT)
-def numbers(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """These numbers, `[N]`, float32; whoever gets them shares them, and must not change them."""
+def numbers(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """These numbers, `[N]`; whoever gets them shares them, and must not change them."""
     # Made in inference mode they could not serve a training later.
     with torch.inference_mode(False):
-        return _arrived(torch.tensor(values, dtype=torch.float32, device=device))
+        return _arrived(torch.tensor(values, dtype=dtype, device=device))
 
 
 @lru_cache(KEPT)

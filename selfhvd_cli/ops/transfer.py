@@ -12,8 +12,8 @@ def to_device(picture: Tensor, device: torch.device) -> Tensor:
     """A picture of main memory on the device. CUDA copies it, from pinned memory, beside the work under way."""
     if device.type != "cuda":
         return picture.to(device)
-    # torch keeps the pinned copy until the device has read it.
-    return picture.pin_memory().to(device, non_blocking=True)
+    # torch keeps the pinned copy until the device has read it; a view with gaps it would copy a second time.
+    return picture.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def to_host(pictures: Sequence[Tensor]) -> list[Tensor]:

@@ -9,6 +9,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from selfhvd_cli.ops.constants import numbers
+
 
 @dataclass(frozen=True)
 class Convention:
@@ -147,4 +149,6 @@ def _positions(size: int, start: int, stop: int, border: str) -> Tensor | None:
 
 
 def _take(frames: Tensor, axis: int, positions: Tensor | None) -> Tensor:
-    return frames if positions is None else frames.index_select(axis, positions.to(frames.device))
+    if positions is None:
+        return frames
+    return frames.index_select(axis, numbers(tuple(positions.tolist()), frames.device, torch.int64))

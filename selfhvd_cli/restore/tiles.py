@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
+
+from selfhvd_cli.ops.constants import numbers
 
 
 def tile_spans(size: int, tile: int, overlap: int, multiple_of: int = 1) -> list[tuple[int, int]]:
@@ -110,7 +113,7 @@ def paste(canvas: Tensor, piece: Tensor, axis: int, start: int, done: int) -> No
     """Put `piece` into `canvas` from `start` on along `axis`, blended with what is `done` there already, in place."""
     shared = done - start
     if shared > 0:
-        weight = seam_weights(shared).to(canvas)
+        weight = numbers(seam_weights(shared), canvas.device).to(canvas.dtype)
         weight = weight.view([-1 if dim == axis else 1 for dim in range(-canvas.dim(), 0)])
         # lerp is exact where both agree, which a sum of two weighted pictures is not.
         canvas.narrow(axis, start, shared).lerp_(piece.narrow(axis, 0, shared), weight)
@@ -119,8 +122,9 @@ def paste(canvas: Tensor, piece: Tensor, axis: int, start: int, done: int) -> No
     canvas.narrow(axis, start + fresh, size - fresh).copy_(piece.narrow(axis, fresh, size - fresh))
 
 
-def seam_weights(shared: int) -> Tensor:
-    """Weight `[shared]` of the later piece across an overlap: zero, a raised cosine, one, a third each."""
+@cache
+def seam_weights(shared: int) -> tuple[float, ...]:
+    """Weight of the later piece for each of `shared` pixels: zero, a raised cosine, one, a third each."""
     position = (torch.arange(shared, dtype=torch.float32) + 0.5) / shared
     ramp = (3.0 * position - 1.0).clamp(0.0, 1.0)
-    return 0.5 - 0.5 * torch.cos(math.pi * ramp)
+    return tuple((0.5 - 0.5 * torch.cos(math.pi * ramp)).tolist())

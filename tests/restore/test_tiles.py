@@ -51,7 +51,7 @@ def test_seams_of_a_network_that_differs_from_tile_to_tile_are_soft() -> None:
 
 
 def test_weights_of_both_sides_sum_to_one() -> None:
-    weights = seam_weights(30)
+    weights = torch.tensor(seam_weights(30))
     torch.testing.assert_close(weights + weights.flip(0), torch.ones(30))
 
 
