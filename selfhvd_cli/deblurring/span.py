@@ -30,21 +30,19 @@ def span_of(path: Path, start: Moment | None, duration: Moment | None) -> Span:
     Raises:
         InputFault: the clip has no frame at `start`, or cannot be read.
     """
-    counted = [moment for moment in (start, duration) if moment is not None and moment.unit == "f"]
-    if not counted:
+    if not any(moment is not None and moment.unit == "f" for moment in (start, duration)):
         return Span(_seconds(start), _seconds(duration))
-    times = _FrameTimes(path)
-    begin = _seconds(start)
-    if start is not None and start.unit == "f":
-        first = int(start.amount)
-        begin = times.at(first)
-        if begin is None:
-            raise InputFault(f"{path}: --start {start} lies behind the last frame; it has {times.known} frames.")
-    else:
-        first = times.first_from(begin or Fraction(0))
+    first = int(start.amount) if start is not None and start.unit == "f" else 0
+    length = int(duration.amount) if duration is not None and duration.unit == "f" else 0
+    begin = _seconds(start) if first == 0 else None
+    times = _frame_times(path, begin, first + length + 1)
+    if first:
+        if len(times) <= first:
+            raise InputFault(f"{path}: --start {start} lies behind the last frame; it has {len(times)} frames.")
+        begin = times[first]
     if duration is None or duration.unit != "f":
         return Span(begin, _seconds(duration))
-    end = times.at(first + int(duration.amount))
+    end = times[first + length] if first + length < len(times) else None
     return Span(begin, None if end is None else end - (begin or 0))
 
 
@@ -65,35 +63,7 @@ def _seconds(moment: Moment | None) -> Fraction | None:
     return None if moment is None else moment.amount
 
 
-class _FrameTimes:
-    """Times of a clip's frames after the first one, decoded as far as they are asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._times: list[Fraction] = []
-        self._ended = False
-
-    @property
-    def known(self) -> int:
-        return len(self._times)
-
-    def at(self, index: int) -> Fraction | None:
-        """Seconds after the first frame; None where there is no such frame."""
-        if index >= len(self._times) and not self._ended:
-            with open_reader(self._path) as reader:
-                times = [frame.time for frame in islice(reader, index + 1)]
-            self._times = [time - times[0] for time in times]
-            self._ended = len(times) <= index
-        return self._times[index] if index < len(self._times) else None
-
-    def first_from(self, seconds: Fraction) -> int:
-        """Number of the first frame at or after a time."""
-        if seconds == 0:
-            return 0
-        with open_reader(self._path) as reader:
-            origin: Fraction | None = None
-            for index, frame in enumerate(reader):
-                origin = frame.time if origin is None else origin
-                if frame.time - origin >= seconds:
-                    return index
-        raise InputFault(f"{self._path}: --start {float(seconds):g}s lies behind the last frame.")
+def _frame_times(path: Path, start: Fraction | None, count: int) -> list[Fraction]:
+    """Seconds from the clip's first frame to each of `count` frames from `start` on, fewer where the clip ends."""
+    with open_reader(path, start) as reader:
+        return [frame.time - reader.info.start_time for frame in islice(reader, count)]
