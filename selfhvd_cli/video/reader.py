@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,7 @@ from selfhvd_cli.video.probe import probe
 log = logging.getLogger(__name__)
 
 INDEXED = ("mov", "matroska", "avi")
-"""Containers whose index makes seeking exact; others are decoded from their beginning."""
+"""Containers whose index makes seeking cheap; others are decoded from their beginning."""
 
 FAULTS_IN_A_ROW = 25
 """Unreadable stretches after which the rest of the file is given up."""
@@ -102,16 +103,9 @@ class VideoReader:
         Raises:
             InputFault: the file has become unreadable, or no frame lies in the asked stretch.
         """
-        self.close()
-        self.damaged = 0
-        self._container = container = open_input(self.info.path)
-        stream = container.streams[self.info.stream_index]
-        assert isinstance(stream, VideoStream)
-        stream.thread_type = "AUTO"
-        stream.codec_context.options = dict(PIXEL_LIMIT)
         earliest, latest = self._stretch()
         count = 0
-        for frame in self._timed(self._decode(container, stream, earliest)):
+        for frame in self._timed(self._pictures_from(earliest)):
             if earliest is not None and frame.time < earliest:
                 continue
             if latest is not None and frame.time >= latest:
@@ -128,19 +122,43 @@ class VideoReader:
         earliest = self.info.start_time + (self.start or 0)
         return (earliest if self.start else None), (None if self.length is None else earliest + self.length)
 
-    def _decode(
-        self, container: InputContainer, stream: VideoStream, earliest: Fraction | None
-    ) -> Iterator[av.VideoFrame]:
-        """Frames as they come out of the decoder, with faults counted instead of raised."""
-        if earliest is not None and container.format.name.split(",")[0] in INDEXED:
-            try:
-                container.seek(int(earliest / self.info.time_base), stream=stream)
-            except UNREADABLE as fault:
-                log.info("%s: no seeking (%s), reading from the beginning", self.info.path.name, fault)
+    def _pictures_from(self, earliest: Fraction | None) -> Iterator[av.VideoFrame]:
+        """All decoded pictures that are shown from `earliest` on, and some before; None is from the beginning.
+
+        Seeking leads to a keyframe that is stored before the wanted picture. It may be shown behind it, and what is
+        shown between the two needs the keyframe before.
+        """
+        back = Fraction(0)
+        while earliest is not None and earliest - back > self.info.start_time:
+            with closing(self._decoded(earliest - back)) as pictures:
+                first = next(pictures, None)
+                if first is None or first.pts is None:
+                    break
+                if first.pts * self.info.time_base <= earliest:
+                    yield first
+                    yield from pictures
+                    return
+            back = 2 * back or Fraction(1)
+        yield from self._decoded(None)
+
+    def _decoded(self, place: Fraction | None) -> Generator[av.VideoFrame, None, None]:
+        """Open the file and decode from a keyframe at `place` or before it, or from the beginning.
+
+        Faults are counted instead of raised.
+        """
+        self.close()
+        self.damaged = 0
+        self._container = container = open_input(self.info.path)
+        stream = container.streams[self.info.stream_index]
+        assert isinstance(stream, VideoStream)
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = dict(PIXEL_LIMIT)
+        sought = place is not None and self._seek(container, stream, place)
         timeless: list[int] = []
         for packet in self._packets(container, stream):
             keep_libav_quiet()
-            if packet.pts is None and packet.dts is not None:
+            # Behind a seek the decoder may leave pictures out, and which time is whose could not be told.
+            if packet.pts is None and packet.dts is not None and not sought:
                 heapq.heappush(timeless, packet.dts)
             try:
                 frames = packet.decode()
@@ -155,6 +173,18 @@ class VideoReader:
                 if frame.pts is None and timeless:
                     frame.pts = heapq.heappop(timeless)  # containers such as avi time packets only, in decoding order
                 yield self._as_large_as_the_first(frame)
+
+    def _seek(self, container: InputContainer, stream: VideoStream, place: Fraction) -> bool:
+        """Whether reading goes on at a keyframe near `place`, and not at the beginning."""
+        kind = container.format.name.split(",")[0]
+        if kind not in INDEXED or (kind == "avi" and stream.codec_context.has_b_frames):
+            return False  # avi times packets only, in decoding order: which is whose is told from the beginning on
+        try:
+            container.seek(int(place / self.info.time_base), stream=stream)
+        except UNREADABLE as fault:
+            log.info("%s: no seeking (%s), reading from the beginning", self.info.path.name, fault)
+            return False
+        return True
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
         """Packets of `stream`; reading goes on behind an unreadable stretch and ends with the flush packet."""
