@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from av.video.format import VideoFormat
+
+RGB_MATRIX = 0
+"""FFmpeg's number for the matrix of pictures whose codes are RGB."""
+
+PICTURES = ("gray", "gray16le", "ya8", "ya16le", "yuvj444p", "rgb24", "rgb48le", "rgba", "rgba64le")
+"""What pictures in files are like, the least first."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,10 @@ def layout_of(name: str) -> PixelLayout | None:
 
 @cache
 def planar_format(name: str) -> str:
-    """The planar format that holds every code of pixel format `name`; itself where its planes can be used."""
+    """The planar format that holds every code of colour of pixel format `name`; itself where its planes can be used.
+
+    Transparency is held too, but for that of a palette and beside grey, for which FFmpeg has no planar format.
+    """
     if layout_of(name) is not None:
         return name
     pixel = VideoFormat(name, 64, 64)
@@ -70,6 +80,30 @@ def planar_format(name: str) -> str:
     ratio = (64 // parts[1].width, 64 // parts[1].height)
     chroma = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (1, 2): "440", (4, 1): "411", (4, 4): "410"}[ratio]
     return f"yuv{alpha}{chroma}p{suffix}"
+
+
+def becomes_yuv(source: str, matrix: int, target: str) -> bool:
+    """Whether pictures of pixel format `source` hold RGB and those of `target` YUV.
+
+    RGB are also palettes, black and white, and the grey of a picture file.
+
+    Args:
+        matrix: FFmpeg's number for the source; grey is RGB where it says so, and luma otherwise.
+    """
+    planar = planar_format(source)
+    is_rgb = planar.startswith("gbr") or (matrix == RGB_MATRIX and planar.startswith("gray"))
+    return is_rgb and planar_format(target).startswith("yuv")
+
+
+def widest_format(names: Iterable[str]) -> str:
+    """The pixel format that loses least of pictures in `names`: one of them, or of `PICTURES` where none holds all."""
+    given = list(dict.fromkeys(names))
+    wanted = [max(parts) for parts in zip(*map(_shape, given), strict=True)]
+
+    def holds_all(name: str) -> bool:
+        return all(has >= had for has, had in zip(_shape(name), wanted, strict=True))
+
+    return next(filter(holds_all, (*given, *PICTURES)), PICTURES[-1])
 
 
 def nearest_format(wanted: str, offered: list[str]) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of, planar_format
+from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of, planar_format, widest_format
 from selfhvd_cli.video.pixels import Signal, add_change, planes_of, to_format, to_rgb
 
 FORMATS = (
@@ -172,3 +172,18 @@ def test_layouts_are_read_from_ffmpeg() -> None:
     assert layout_of("yuv422p10le") == PixelLayout("yuv", 10, 2, 1, False)
     assert layout_of("yuva444p") == PixelLayout("yuv", 8, 1, 1, True)
     assert layout_of("nv12") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "widest"),
+    [
+        (("gray",), "gray"),
+        (("gray", "rgb24"), "rgb24"),
+        (("gray16be", "rgb24"), "rgb48le"),
+        (("rgb24", "ya8"), "rgba"),
+        (("gray", "yuvj420p", "yuvj422p"), "yuvj422p"),
+        (("yuvj440p", "yuvj422p"), "yuvj444p"),
+    ],
+)
+def test_one_format_for_pictures_that_differ(names: tuple[str, ...], widest: str) -> None:
+    assert widest_format(names) == widest
