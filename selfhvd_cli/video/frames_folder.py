@@ -28,7 +28,7 @@ JPEG = (".jpg", ".jpeg")
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     """Sort key that puts frame 10 after frame 9."""
     parts = re.split(r"(\d+)", path.name.lower())
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def frame_paths(folder: Path) -> list[Path]:
