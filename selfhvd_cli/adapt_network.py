@@ -17,7 +17,7 @@ import torch.distributed as distributed
 
 from selfhvd_cli.adaptation.clips import gather
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress, AdaptReport, End
-from selfhvd_cli.adaptation.networks import load_networks, training_compute
+from selfhvd_cli.adaptation.networks import load_networks
 from selfhvd_cli.adaptation.pictures import draw_pictures
 from selfhvd_cli.adaptation.prepare import Run, prepare
 from selfhvd_cli.adaptation.record import Log, rounded, save_weights
@@ -26,6 +26,7 @@ from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.steps import run_through
 from selfhvd_cli.training.checkpoint import save_checkpoint
+from selfhvd_cli.training.compute import training_compute
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.trainer import with_values
@@ -116,7 +117,7 @@ def adapt_steps(job: AdaptJob) -> Generator[AdaptProgress, None, None]:
     """
     _check_target(job)
     config = AdaptConfig(**job.options)
-    compute = training_compute(job)
+    compute = training_compute(job.device, job.precision)
     with _processes(compute) as (processes, compute), ExitStack() as stack:
         yield AdaptProgress("prepare", messages=(f"running on {compute}",))
         networks = yield from load_networks(job, compute, config.seed)

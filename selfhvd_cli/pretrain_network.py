@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from selfhvd_cli.device import Compute, choose_compute
+from selfhvd_cli.device import Compute, Precision
 from selfhvd_cli.durable import only_one
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
-from selfhvd_cli.restore.precision import trusted
 from selfhvd_cli.synthesis.pool import WindowPool, read_photos, to_batch, window_at
+from selfhvd_cli.training.compute import training_compute
 from selfhvd_cli.training.pretraining import PretrainConfig, Pretraining, cascade, mean_psnr
 from selfhvd_cli.training.supervised import endpoint_error
 
@@ -63,7 +63,7 @@ def pretrain(
     config: PretrainConfig | None = None,
     *,
     device: str = "auto",
-    precision: str = "auto",
+    precision: Precision = "auto",
     workers: int | None = None,
     minutes: float | None = None,
     every: int = 50,
@@ -90,7 +90,7 @@ def pretrain(
         EnvironmentFault: the device is not here, or computes wrongly.
     """
     config = config or PretrainConfig()
-    compute = trusted(choose_compute(device, precision), device)  # type: ignore[arg-type]
+    compute = training_compute(device, precision)
     training, unseen = _split(_pictures(photos))
     with ExitStack() as stack:
         weights.parent.mkdir(parents=True, exist_ok=True)

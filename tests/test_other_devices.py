@@ -17,15 +17,12 @@ from imaginary_device import DEVICE, Distant, imaginary_device
 from tiny_clips import make_clip, pictures
 from torch import Tensor
 
-import selfhvd_cli.adaptation.networks
 import selfhvd_cli.deblur_video
 import selfhvd_cli.deblurring.setup
-import selfhvd_cli.pretrain_network
+import selfhvd_cli.training.compute
 import selfhvd_cli.video.frame
 from selfhvd_cli import deblur
 from selfhvd_cli.adapt_network import adapt
-from selfhvd_cli.adaptation.job import AdaptJob
-from selfhvd_cli.adaptation.networks import training_compute
 from selfhvd_cli.clip import Clip
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import EnvironmentFault
@@ -38,6 +35,7 @@ from selfhvd_cli.restore.load import fresh_restorer, load_restorer
 from selfhvd_cli.restore.moving_picture import moving_picture
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.restore.stream import restore_clips
+from selfhvd_cli.training.compute import training_compute
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.pixels import Signal
 from selfhvd_cli.weights.reference import parse_reference
@@ -158,14 +156,12 @@ def test_a_device_that_computes_wrongly_is_left_and_said_so(tmp_path: Path, monk
 def test_no_training_begins_on_a_device_that_computes_wrongly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (selfhvd_cli.adaptation.networks, selfhvd_cli.pretrain_network):
-        monkeypatch.setattr(module, "choose_compute", lambda *_: THERE)
-    job = AdaptJob((tmp_path / "clip.mp4",), tmp_path / "w.safetensors")
+    monkeypatch.setattr(selfhvd_cli.training.compute, "choose_compute", lambda *_: THERE)
     with imaginary_device():
-        compute = training_compute(job)
+        compute = training_compute("auto", "auto")
         assert (compute.device.type, "computes wrongly" in compute.reason) == ("cpu", True)
         with pytest.raises(EnvironmentFault, match="cuda: it computes wrongly"):
-            training_compute(replace(job, device="cuda"))
+            training_compute("cuda", "auto")
         with pytest.raises(EnvironmentFault, match="cuda: it computes wrongly"):
             next(iter(pretrain(tmp_path, tmp_path / "w.safetensors", device="cuda")))
 
@@ -188,7 +184,7 @@ def test_adapting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = made_clips.write_folder(tmp_path / "frames", frames)
     options: dict[str, Any] = {"steps": 2, "crop": 64, "sequence": 4, "batch": 1, "targets": 1, "perceptual": "none"}
     here = adapt(clip, tmp_path / "here.safetensors", device="cpu", precision="fp32", **options)
-    monkeypatch.setattr(selfhvd_cli.adaptation.networks, "choose_compute", lambda *_: THERE)
+    monkeypatch.setattr(selfhvd_cli.training.compute, "choose_compute", lambda *_: THERE)
     with imaginary_device():
         there = adapt(clip, tmp_path / "there.safetensors", **options)
     assert there.device.startswith(str(DEVICE))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from selfhvd_cli.device import Precision
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment
+from selfhvd_cli.training.compute import refuse_fp16
 from selfhvd_cli.training.holdout import Standing
 from selfhvd_cli.training.trainer import StepReport
 
@@ -56,7 +57,7 @@ class AdaptJob:
     """auto, cuda, cuda:N, mps or cpu."""
 
     precision: Precision = "auto"
-    """Arithmetic of the network; auto is bf16 where the device has it, else fp32."""
+    """Arithmetic of the network; auto is bf16 where the device has it, else fp32. There is no training in fp16."""
 
     max_memory: int | None = None
     """Bytes the training may use; None is what there is."""
@@ -80,8 +81,7 @@ class AdaptJob:
     """Never touch the network to find weights."""
 
     def __post_init__(self) -> None:
-        if self.precision == "fp16":
-            raise UsageFault("--precision fp16: small gradients vanish in it; train in bf16 or fp32.")
+        refuse_fp16(self.precision)
         if self.minutes is not None and self.minutes <= 0:
             raise UsageFault(f"--minutes {self.minutes:g}: must be above 0.")
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from selfhvd_cli.adaptation.job import SCRATCH, AdaptJob, AdaptProgress
-from selfhvd_cli.device import Compute, choose_compute
+from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import WeightsFault
 from selfhvd_cli.flow.estimator import FlowEstimator
 from selfhvd_cli.flow.estimators import estimator
 from selfhvd_cli.restore.architectures import Architecture, architecture
 from selfhvd_cli.restore.load import load_restorer, weights_reference
-from selfhvd_cli.restore.precision import trusted
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.training.perceptual import Perceptual
 from selfhvd_cli.weights.find import find
@@ -67,19 +66,6 @@ class Networks:
     def scratch(self) -> bool:
         """Whether the parameters are fresh."""
         return self.base == SCRATCH
-
-
-def training_compute(job: AdaptJob) -> Compute:
-    """Device and precision of a training: fp16 is for running networks, small gradients vanish in it.
-
-    Raises:
-        EnvironmentFault: the device that was asked for is not here, or computes wrongly.
-    """
-    compute = trusted(choose_compute(job.device, job.precision), job.device)
-    if compute.dtype == torch.float16:
-        able = compute.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        compute = replace(compute, dtype=torch.bfloat16 if able else torch.float32)
-    return compute
 
 
 def load_networks(job: AdaptJob, compute: Compute, seed: int) -> Generator[AdaptProgress, None, Networks]:
