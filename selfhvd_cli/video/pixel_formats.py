@@ -96,7 +96,7 @@ def becomes_yuv(source: str, matrix: int, target: str) -> bool:
 
 
 def widest_format(names: Iterable[str]) -> str:
-    """The pixel format that loses least of pictures in `names`: one of them, or of `PICTURES` where none holds all."""
+    """The pixel format that loses least of pictures in `names`: one of them, or of `PICTURES` if none holds all."""
     given = list(dict.fromkeys(names))
     wanted = [max(parts) for parts in zip(*map(_shape, given), strict=True)]
 

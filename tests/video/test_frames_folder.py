@@ -85,9 +85,9 @@ def test_frames_are_read_in_natural_order_thirty_a_second(tmp_path: Path) -> Non
 
 def test_digits_that_are_no_numbers_are_letters(tmp_path: Path) -> None:
     pictures(tmp_path / "in", count=2)
-    (tmp_path / "in" / "8.png").rename(tmp_path / "in" / "m²10.png")
-    (tmp_path / "in" / "9.png").rename(tmp_path / "in" / "m²9.png")
-    assert [path.name for path in frame_paths(tmp_path / "in")] == ["m²9.png", "m²10.png"]
+    (tmp_path / "in" / "8.png").rename(tmp_path / "in" / "²10.png")
+    (tmp_path / "in" / "9.png").rename(tmp_path / "in" / "²9.png")
+    assert [path.name for path in frame_paths(tmp_path / "in")] == ["²9.png", "²10.png"]
 
 
 def test_a_stretch_of_pictures(tmp_path: Path) -> None:
