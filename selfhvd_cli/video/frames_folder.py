@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
+from av.video.format import VideoFormat
 
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.info import ColorTags, HdrMetadata, VideoInfo
+from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
 from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, refuse_absurd_size
-from selfhvd_cli.video.pixel_formats import planar_format
+from selfhvd_cli.video.picture_head import PictureHead, read_head
+from selfhvd_cli.video.pixel_formats import RGB_MATRIX, planar_format, widest_format
 from selfhvd_cli.video.pixels import Signal
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -23,6 +25,9 @@ FRAME_RATE = Fraction(30)
 """Assumed for pictures, which have none."""
 
 JPEG = (".jpg", ".jpeg")
+
+JPEG_MATRIX = 5
+"""JFIF's, that of BT.601."""
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
@@ -48,7 +53,11 @@ def is_frames_target(path: Path) -> bool:
 
 
 class FolderReader:
-    """Reads the pictures of a folder in natural order, 30 a second unless told otherwise."""
+    """Reads the pictures of a folder in natural order, 30 a second unless told otherwise.
+
+    Some may be grey or of fewer bits than others, as programs write them that save space; `info` describes a picture
+    that holds all.
+    """
 
     def __init__(
         self,
@@ -65,8 +74,12 @@ class FolderReader:
             raise InputFault(f"{folder}: holds several kinds of pictures ({', '.join(sorted(kinds))}); keep one.")
         self.damaged = 0
         self.start, self.length = start or Fraction(0), duration
+        heads = [read_head(path) for path in self.paths]
+        self._coding: str | None = None
+        for path, head in zip(self.paths, heads, strict=True):
+            self._refuse_other_coding(path, head.pixel_format)
         first = read_picture(self.paths[0])
-        self.info = _describe(folder, first, frame_rate, len(self.paths))
+        self.info = _describe(folder, first, frame_rate, heads)
 
     def __enter__(self) -> FolderReader:
         return self
@@ -80,9 +93,11 @@ class FolderReader:
         """Yield the pictures as frames.
 
         Raises:
-            InputFault: a picture cannot be read, or its size or format differs from the first one's.
+            InputFault: a picture cannot be read, its size differs from the first one's, or it is coded in RGB and
+                others in YUV, of which the output can have but one.
         """
         step = 1 / self.info.frame_rate
+        signal = Signal(self.info.color.matrix, full_range=True, left_sited=False)
         count = 0
         for number, path in enumerate(self.paths):
             time = number * step
@@ -94,13 +109,20 @@ class FolderReader:
                     f"{path}: is {picture.width}×{picture.height}, the first frame is "
                     f"{self.info.width}×{self.info.height}; all frames of a clip need one size."
                 )
+            self._refuse_other_coding(path, picture.format.name)
             picture.pts, picture.time_base = number, step
-            frame = SourceFrame(count, time, step, picture, _signal(picture))
+            frame = SourceFrame(count, time, step, picture, signal)
             frame.name = path.name
             count += 1
             yield frame
         if count == 0:
             raise InputFault(f"{self.info.path}: none of its {len(self.paths)} frames lies in the asked stretch.")
+
+    def _refuse_other_coding(self, path: Path, pixel_format: str | None) -> None:
+        coding = _coding(pixel_format) if pixel_format is not None else None
+        if self._coding is not None and coding not in (None, self._coding):
+            raise InputFault(f"{path}: is coded in {coding}, others in {self._coding}; save all pictures in one way.")
+        self._coding = self._coding or coding
 
 
 def read_picture(path: Path) -> av.VideoFrame:
@@ -120,19 +142,27 @@ def read_picture(path: Path) -> av.VideoFrame:
         raise InputFault(f"{path}: cannot be read as a picture; remove it or copy it again.") from fault
 
 
-def _signal(picture: av.VideoFrame) -> Signal:
-    return Signal(int(picture.colorspace), full_range=True, left_sited=False)
+def _coding(pixel_format: str) -> str | None:
+    """How colour is coded; None for grey, which is the same in both."""
+    pixel = VideoFormat(pixel_format)
+    if len(pixel.components) <= 2 and not pixel.has_palette:
+        return None
+    return "YUV" if planar_format(pixel_format).startswith("yuv") else "RGB"
 
 
-def _describe(folder: Path, picture: av.VideoFrame, rate: Fraction, count: int) -> VideoInfo:
-    refuse_absurd_size(folder, picture.width, picture.height)
-    name = planar_format(picture.format.name)
+def _describe(folder: Path, first: av.VideoFrame, rate: Fraction, heads: Sequence[PictureHead]) -> VideoInfo:
+    refuse_absurd_size(folder, first.width, first.height)
+    name = widest_format([head.pixel_format for head in heads if head.pixel_format] or [first.format.name])
+    matrix = RGB_MATRIX
+    if planar_format(name).startswith("yuv"):
+        matrix = int(first.colorspace) if first.format.name.startswith("yuv") else JPEG_MATRIX
+    count = len(heads)
     return VideoInfo(
         path=folder,
         container="frames",
         stream_index=0,
-        width=picture.width,
-        height=picture.height,
+        width=first.width,
+        height=first.height,
         frame_rate=rate,
         time_base=1 / rate,
         start_time=Fraction(0),
@@ -141,9 +171,9 @@ def _describe(folder: Path, picture: av.VideoFrame, rate: Fraction, count: int) 
         codec="frames",
         profile=None,
         codec_tag=None,
-        pixel_format=picture.format.name,
-        bit_depth=max(part.bits for part in picture.format.components),
-        color=ColorTags(matrix=int(picture.colorspace), range=2 if name.startswith("yuv") else 0),
+        pixel_format=name,
+        bit_depth=max(part.bits for part in VideoFormat(name).components),
+        color=ColorTags(matrix=matrix, range=0 if matrix == RGB_MATRIX else FULL_RANGE),
         display_matrix=None,
         sample_aspect_ratio=None,
         interlaced=False,
