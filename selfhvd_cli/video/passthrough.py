@@ -13,6 +13,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
+from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.info import StreamInfo, VideoInfo
 from selfhvd_cli.video.opening import open_input
 
@@ -60,7 +61,7 @@ def _first_packets(source: InputContainer, main: int) -> dict[int, Packet]:
         return found
     source.streams[main].discard = Discard.all
     try:
-        for count, packet in enumerate(source.demux([source.streams[index] for index in sorted(waiting)])):
+        for count, packet in enumerate(packets_of(source, [source.streams[index] for index in sorted(waiting)])):
             if packet.size and packet.stream_index in waiting:
                 found[packet.stream_index] = packet
                 waiting.discard(packet.stream_index)
@@ -219,7 +220,7 @@ class PacketCopier:
         if not streams:
             return
         try:
-            for packet in self._source.demux(streams):
+            for packet in packets_of(self._source, streams):
                 if packet.size and self._in_stretch(packet):
                     yield packet
         except (av.FFmpegError, ValueError) as fault:

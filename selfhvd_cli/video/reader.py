@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
 from selfhvd_cli.video.info import VideoInfo
@@ -190,7 +191,7 @@ class VideoReader:
         """Packets of `stream`; reading goes on behind an unreadable stretch and ends with the flush packet."""
         for _ in range(FAULTS_IN_A_ROW):
             try:
-                yield from container.demux(stream)
+                yield from packets_of(container, [stream])
                 return
             except UNREADABLE as fault:
                 log.info("%s: unreadable stretch: %s", self.info.path.name, fault)
