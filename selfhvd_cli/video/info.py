@@ -124,6 +124,9 @@ class VideoInfo:
     streams: tuple[StreamInfo, ...]
     chapters: tuple[Chapter, ...]
 
+    extras: tuple[str, ...] = ()
+    """What the first picture carries beside its planes that only some encoders write: HDR10+, closed captions."""
+
     @property
     def signal(self) -> Signal:
         """How the stream's codes relate to RGB."""

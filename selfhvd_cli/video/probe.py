@@ -30,7 +30,7 @@ from selfhvd_cli.video.opening import (
     reason_of,
     refuse_absurd_size,
 )
-from selfhvd_cli.video.side_data import SideData, carries, side_data
+from selfhvd_cli.video.side_data import SideData, carries, extras, side_data
 
 PROBE_PACKETS = 600
 """Packets of the main stream tried until one frame decodes."""
@@ -144,6 +144,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
             for each in container.chapters()
             if each["time_base"]
         ),
+        extras=extras(frame),
     )
 
 

@@ -9,7 +9,9 @@ from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.encoders import EncoderPlan
 from selfhvd_cli.video.muxing import Job, Opened, chapters_within
 from selfhvd_cli.video.opening import open_input
+from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.receipt import Receipt
+from selfhvd_cli.video.side_data import CAPTIONS, SECOND_VIEW
 
 
 def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
@@ -53,6 +55,7 @@ def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, count
     with open_input(job.part) as written:
         _compare_tags(receipt, job, written.metadata)
         _compare_chapters(receipt, job, len(written.chapters()))
+    _compare_extras(receipt, job, plan)
     if like.display_matrix is not None:
         receipt.keep("orientation")
     if like.hdr is not None and plan.color == like.color:
@@ -78,6 +81,20 @@ def _compare_chapters(receipt: Receipt, job: Job, written: int) -> None:
         receipt.keep(_chapters_in_words(written))
     if lost > 0:
         receipt.leave_out(_chapters_in_words(lost), f"{job.layout.muxer} has no place for them")
+
+
+def _compare_extras(receipt: Receipt, job: Job, plan: EncoderPlan) -> None:
+    found = probe(job.part).extras if job.like.extras else ()
+    for name in job.like.extras:
+        if name in found:
+            receipt.keep(name)
+            continue
+        reason = f"{plan.encoder} writes none"
+        if name == SECOND_VIEW:
+            reason = "only the first of the two views is decoded; the clip is no longer spatial"
+        elif name == CAPTIONS and plan.family != "h264":
+            reason += ", --codec h264 keeps them"
+        receipt.leave_out(name, reason)
 
 
 def _chapters_in_words(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import av
@@ -27,6 +27,18 @@ SideData._missing_ = classmethod(_without_a_name)  # type: ignore[assignment,met
 VIEW = SideData(29)
 """Which of several views the picture is: FFmpeg's AV_FRAME_DATA_VIEW_ID."""
 
+SECOND_VIEW = "second view"
+CAPTIONS = "closed captions"
+
+EXTRAS: Mapping[SideData, str] = {
+    SideData.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
+    SideData.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    SideData.A53_CC: CAPTIONS,
+    SideData.S12M_TIMECODE: "time code of the pictures",
+    VIEW: SECOND_VIEW,
+}
+"""What pictures carry that only some encoders write, or none does."""
+
 
 def side_data(picture: av.VideoFrame, kind: SideData) -> bytes | None:
     """One kind of side data as the bytes of FFmpeg's structure; None where the picture has none of it."""
@@ -36,6 +48,11 @@ def side_data(picture: av.VideoFrame, kind: SideData) -> bytes | None:
 def carries(picture: av.VideoFrame, *kinds: SideData) -> bool:
     """Whether a picture has side data of any of these kinds."""
     return any(each.type in kinds for each in _all_of(picture))
+
+
+def extras(picture: av.VideoFrame) -> tuple[str, ...]:
+    """What of `EXTRAS` a picture carries, in words."""
+    return tuple(name for kind, name in EXTRAS.items() if carries(picture, kind))
 
 
 def _all_of(picture: av.VideoFrame) -> Iterable[Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from nal_units import escaped, read_units, unescaped, write_units
 from video_clips import Recipe, make
 
 VPS = 32
@@ -15,14 +15,12 @@ def make_spatial_video(path: Path, frames: int = 6) -> Path:
     """Write raw HEVC of 64x48 pixels, its parameter sets extended as in H.265 annex F."""
     options = {"x265-params": "bframes=0:repeat-headers=1:log-level=error"}
     make(path, Recipe(frames=frames, codec="libx265", sound=False, options=options))
-    units = [unit for unit in re.split(b"\0\0\0\1|\0\0\1", path.read_bytes()) if unit]
-    units = [_with_two_layers(unit) if unit[0] >> 1 & 63 == VPS else unit for unit in units]
-    path.write_bytes(b"".join(b"\0\0\0\1" + unit for unit in units))
-    return path
+    units = read_units(path)
+    return write_units(path, [_with_two_layers(unit) if unit[0] >> 1 & 63 == VPS else unit for unit in units])
 
 
 def _with_two_layers(unit: bytes) -> bytes:
-    bits = _Bits(unit[2:].replace(b"\0\0\3", b"\0\0"))
+    bits = _Bits(unescaped(unit[2:]))
     bits.take(32)
     level, _ = bits.take(96), bits.take(1)
     buffering, reordering, latency = (bits.take_number() for _ in range(3))
@@ -36,7 +34,7 @@ def _with_two_layers(unit: bytes) -> bytes:
     text = head + layers + pictures + "01"
     text += "0" * (-len(text) % 8)
     raw = bytes(int(text[at : at + 8], 2) for at in range(0, len(text), 8))
-    return unit[:2] + re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", raw)
+    return unit[:2] + escaped(raw)
 
 
 class _Bits:
