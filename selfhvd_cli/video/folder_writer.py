@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import av
-import torch
-from av.codec.codec import Codec
-from av.video.codeccontext import VideoCodecContext
 from torch import Tensor
 
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.durable import exchange, sync
-from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.errors import InputFault, SelfHVDError, UsageFault
+from selfhvd_cli.video.change import is_gray
 from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import JPEG, SUFFIXES
+from selfhvd_cli.video.frames_folder import SUFFIXES
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.picture_file import picture_file
+from selfhvd_cli.video.picture_metadata import names_beside, read_metadata, with_metadata
+from selfhvd_cli.video.picture_parts import parts
 from selfhvd_cli.video.pixel_formats import PixelLayout
-from selfhvd_cli.video.pixels import planes_of
+from selfhvd_cli.video.plain_picture import plain_picture
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.segments import Keeper, Piece
 
@@ -32,8 +33,9 @@ from selfhvd_cli.video.segments import Keeper, Piece
 class FolderWriter:
     """Writes frames as numbered pictures; the folder appears whole or not at all.
 
-    Frames that come from a folder keep their file names and format. Others become `frame_000001.png`, in 16 bits
-    where the source has more than 8.
+    Frames that come from a folder keep their file names and format, and what their files hold beside the pixels; one
+    that is not changed is its file, byte by byte. Others become `frame_000001.png`, in 16 bits where the source has
+    more than 8.
     """
 
     def __init__(self, target: Path, like: VideoInfo, overwrite: bool = False) -> None:
@@ -51,6 +53,8 @@ class FolderWriter:
         self.count = 0
         self._keeper: Keeper | None = None
         self._kept: Iterator[Piece] = iter(())
+        self._kept_beside: Counter[str] = Counter()
+        self._lost_beside: Counter[str] = Counter()
 
     def __enter__(self) -> FolderWriter:
         with self.file.disk_faults():
@@ -90,13 +94,17 @@ class FolderWriter:
         """Write one picture.
 
         Args:
-            restored: `[3, H, W]` RGB in [0, 1]; None writes the frame as it was decoded.
+            restored: `[3, H, W]` RGB in [0, 1]; None writes the frame as it is.
+
+        Raises:
+            InputFault: the frame's file has gone since it was read.
         """
         if isinstance(restored, Codes):
             raise ValueError("a folder of pictures takes RGB, not codes")
         number = self.count
         self.count += 1
         name = frame.name or f"frame_{self.count:06d}.png"
+        source = self._source(frame)
         keeper = self._keeper
         kept = keeper is not None and number < keeper.kept
         if keeper is not None and kept:
@@ -104,7 +112,9 @@ class FolderWriter:
                 self._kept = keeper.pieces(number // keeper.length)
             data = next(self._kept).data
         else:
-            data = self._encode(frame, restored, Path(name).suffix.lower())
+            data = _encoded(frame, restored, Path(name).suffix.lower(), source)
+        if source is not None:
+            self._compare(source, data)
         with self.file.disk_faults():
             (self.file.part / name).write_bytes(data)
         frame.forget()
@@ -113,18 +123,34 @@ class FolderWriter:
             if self.count % keeper.length == 0:
                 keeper.close_segment()
 
-    def _encode(self, frame: SourceFrame, restored: Tensor | None, suffix: str) -> bytes:
-        picture = frame.picture
-        unchanged = restored is None and (picture.format.is_rgb or picture.format.name.startswith("gray"))
-        if not unchanged:
-            deep = self.like.bit_depth > 8
-            picture = _picture(_changed(frame, restored, deep), deep)
-        return _encoded(picture, suffix)
+    def _source(self, frame: SourceFrame) -> bytes | None:
+        """The file of a frame that comes from a folder.
+
+        Raises:
+            InputFault: it has gone since it was read.
+        """
+        if frame.name is None or self.like.container != "frames":
+            return None
+        path = self.like.path / frame.name
+        try:
+            return path.read_bytes()
+        except OSError as fault:
+            raise InputFault(f"{path}: cannot be read any more ({fault.strerror}); run again when it can.") from fault
+
+    def _compare(self, source: bytes, data: bytes) -> None:
+        """Count what the written file holds of what its source holds beside its pixels."""
+        had, has = (names_beside(file, list(parts(file))) for file in (io.BytesIO(source), io.BytesIO(data)))
+        self._kept_beside.update(had & has)
+        self._lost_beside.update(had - has)
 
     def _finish(self) -> None:
         if self.count == 0:
             raise SelfHVDError(f"{self.file.target}: no frame was written.")
         self.receipt.keep(frames_in_words(self.count))
+        for name, count in sorted(self._kept_beside.items()):
+            self.receipt.keep(f"{name} of {frames_in_words(count)}")
+        for name, count in sorted(self._lost_beside.items()):
+            self.receipt.leave_out(f"{name} of {frames_in_words(count)}", "cannot be put into a changed picture")
         if self.like.container != "frames":
             others = [str(each) for each in self.like.streams if each.index != self.like.stream_index]
             for each in others:
@@ -152,67 +178,20 @@ class FolderWriter:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _encoded(frame: SourceFrame, restored: Tensor | None, suffix: str, source: bytes | None) -> bytes:
+    """The picture file of a frame.
+
+    Args:
+        source: the file that the frame comes from.
+    """
+    if source is not None and restored is None:
+        return source
+    picture = frame.picture
+    if restored is not None or not (picture.format.is_rgb or is_gray(picture)):
+        picture = plain_picture(frame, restored)
+    data = picture_file(picture, suffix)
+    return data if source is None else with_metadata(data, read_metadata(io.BytesIO(source)))
+
+
 def _aside(target: Path) -> Path:
     return target.with_name(target.name + ".selfhvd-old")
-
-
-def _changed(frame: SourceFrame, restored: Tensor | None, deep: bool) -> Tensor:
-    """The frame as RGB with what the restoration changed; as it was where that is no number."""
-    if restored is None:
-        return frame.rgb()
-    change = torch.nan_to_num(restored.detach().to("cpu", torch.float32) - frame.rgb(), 0.0, 0.0, 0.0)
-    # 8 bits are coarser than any view of the frame.
-    return change.add_(frame.exact_rgb() if deep else frame.rgb())
-
-
-def _picture(rgb: Tensor, deep: bool) -> av.VideoFrame:
-    """RGB float as a picture of 8 or 16 bits."""
-    picture = av.VideoFrame(rgb.shape[2], rgb.shape[1], "gbrp16le" if deep else "gbrp")
-    top = 65535 if deep else 255
-    for plane, source in zip(planes_of(picture), (1, 2, 0), strict=True):
-        plane.copy_(rgb[source].clamp(0, 1).mul(top).round_())
-    return picture
-
-
-def _encoded(picture: av.VideoFrame, suffix: str) -> bytes:
-    """A picture as the bytes of a file of the given kind."""
-    deep = max(part.bits for part in picture.format.components) > 8
-    gray = len(picture.format.components) <= 2 and not picture.format.has_palette
-    alpha = any(part.is_alpha for part in picture.format.components)
-    options = {}
-    if suffix == ".png":
-        encoder = "png"
-        name = (
-            ("gray16be" if deep else "gray")
-            if gray
-            else ("rgba64be" if deep else "rgba")
-            if alpha
-            else ("rgb48be" if deep else "rgb24")
-        )
-        options = {"pred": "mixed", "compression_level": "4"}
-    elif suffix in JPEG:
-        encoder, name = "mjpeg", "yuvj444p"
-        options = {"qmin": "1", "qmax": "1"}
-    else:
-        encoder = "tiff"
-        name = (
-            ("gray16le" if deep else "gray")
-            if gray
-            else ("rgba64le" if deep else "rgba")
-            if alpha
-            else ("rgb48le" if deep else "rgb24")
-        )
-        options = {"compression_algo": "deflate"}
-    context = Codec(encoder, "w").create("video")
-    assert isinstance(context, VideoCodecContext)
-    whole = (
-        picture.reformat(format=name, dst_colorspace=5, dst_color_range=2)
-        if encoder == "mjpeg"
-        else (picture.reformat(format=name))
-    )
-    context.width, context.height, context.pix_fmt = whole.width, whole.height, name
-    context.time_base = Fraction(1, 30)
-    context.options = options
-    whole.pts, whole.time_base = 0, Fraction(1, 30)
-    packets = context.encode(whole) + context.encode(None)
-    return b"".join(bytes(packet) for packet in packets)
