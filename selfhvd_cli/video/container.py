@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from av.stream import Disposition
-
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.boxes import parse
+from selfhvd_cli.video.covers import attachable, is_cover
 from selfhvd_cli.video.donor import Donor, donor
 from selfhvd_cli.video.info import StreamInfo, VideoInfo
 from selfhvd_cli.video.passthrough import Verdict, muxable
@@ -65,6 +64,9 @@ class Layout:
     covers: tuple[int, ...] = ()
     """Cover pictures, which travel with the tags."""
 
+    attached: tuple[int, ...] = ()
+    """Cover pictures that become attached files."""
+
     left_out: tuple[Verdict, ...] = field(default=())
 
 
@@ -83,22 +85,26 @@ def plan_layout(target: Path, like: VideoInfo, trimmed: bool) -> Layout:
     if source is not None and muxer != "3gp" and target.suffix.lower() == like.path.suffix.lower():
         muxer = "mov" if source.quicktime else "mp4"  # phones also call QuickTime files .mp4
     same_kind = source is not None and source.quicktime == (muxer == "mov")
-    copied, carried, covers, left_out = set(), [], [], []
+    copied, carried, covers, attached, left_out = set(), [], [], [], []
     chapters = _chapter_tracks(source, like) if source is not None and trimmed else set()
     for verdict in muxable(like, muxer):
         stream = verdict.stream
         has_track = source is not None and source.track(stream.id) is not None
         if stream.id in chapters:
             continue  # written anew with the moved chapters
-        if same_kind and stream.disposition & Disposition.attached_pic:
+        if same_kind and is_cover(stream):
             covers.append(stream.index)
+        elif attachable(stream, muxer):
+            attached.append(stream.index)
         elif has_track and (stream.kind == "data" or verdict.reason is not None):
             carried.append(stream.index)
         elif verdict.reason is None:
             copied.add(stream.index)
         else:
             left_out.append(verdict)
-    return Layout(muxer, source, same_kind, frozenset(copied), tuple(carried), tuple(covers), tuple(left_out))
+    return Layout(
+        muxer, source, same_kind, frozenset(copied), tuple(carried), tuple(covers), tuple(attached), tuple(left_out)
+    )
 
 
 def container_options(layout: Layout, like: VideoInfo, trimmed: bool) -> dict[str, str]:
@@ -106,7 +112,7 @@ def container_options(layout: Layout, like: VideoInfo, trimmed: bool) -> dict[st
     options: dict[str, str] = {}
     if layout.muxer in QUICKTIME:
         flags = "+faststart" if layout.donor is None else ""  # otherwise the movie header is moved with the grafting
-        if not any(stream.disposition & Disposition.attached_pic for stream in like.streams):
+        if not any(is_cover(stream) for stream in like.streams):
             flags += "+use_metadata_tags"
         options = {"movie_timescale": str(_movie_timescale(layout, like, trimmed)), "strict": "unofficial"}
         if flags:

@@ -13,6 +13,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from selfhvd_cli.video.container import QUICKTIME, Layout, clock_of, container_options
+from selfhvd_cli.video.covers import read_cover
 from selfhvd_cli.video.encoders import (
     UNFIT,
     EncoderPlan,
@@ -128,6 +129,8 @@ def _add_streams(job: Job, output: OutputContainer, plan: EncoderPlan, copier: P
             copies[index] = add_copy(output, copier.stream(index))
             if job.start:
                 set_tags(copies[index], tags_for(copies[index].metadata, job.start))
+        elif index in job.layout.attached and (cover := read_cover(job.like, index)) is not None:
+            cover.attach(output)
     copier.bind(copies)
     assert main is not None
     return main

@@ -44,13 +44,15 @@ def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, count
     like, layout = job.like, job.layout
     receipt.keep(frames_in_words(frames), "at their own times")
     for stream in like.streams:
-        if counts.get(stream.index) == 0:
+        if stream.index in counts and stream.kind == "attachment":
+            receipt.keep(str(stream), "bit-identical")
+        elif counts.get(stream.index) == 0:
             receipt.leave_out(str(stream), "nothing of it can be read")
         elif stream.index in counts:
             receipt.keep(str(stream), f"{counts[stream.index]} packets, bit-identical")
         elif stream.index in layout.carried:
             receipt.keep(describe_stream(layout, stream), "the whole track, bit-identical")
-        elif stream.index in layout.covers:
+        elif stream.index in (*layout.covers, *layout.attached):
             receipt.keep(str(stream), "cover picture")
     with open_input(job.part) as written:
         _compare_tags(receipt, job, written.metadata)
