@@ -16,7 +16,7 @@ from av.video.format import VideoFormat
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
 from selfhvd_cli.video.hardware_encoders import VIDEOTOOLBOX, bit_rate_options, quality_options
 from selfhvd_cli.video.info import FULL_RANGE, UNSPECIFIED, ColorTags, VideoInfo
-from selfhvd_cli.video.pixel_formats import RGB_MATRIX, becomes_yuv, nearest_format, planar_format
+from selfhvd_cli.video.pixel_formats import RGB_MATRIX, becomes_yuv, is_transparent, nearest_format, planar_format
 from selfhvd_cli.video.software_encoders import X26X_PRESETS, software_options
 
 log = logging.getLogger(__name__)
@@ -203,6 +203,10 @@ def _plan(like: VideoInfo, encoding: Encoding, family: str, encoder: str, muxer:
         notes.append(f"{like.codec} is written as {family}")
     if pixel_format.replace("yuvj", "yuv") != wanted.replace("yuvj", "yuv"):
         notes.append(f"pixel format {like.pixel_format} is written as {pixel_format}")
+    if is_transparent(like.pixel_format) and not is_transparent(pixel_format):
+        notes.append(f"transparency has no place in {pixel_format}")
+    if like.container == "frames" and (bits := _bits(pixel_format)) < like.bit_depth:
+        notes.append(f"{like.bit_depth} bits are written as {bits}")
     options = _options(like, encoding, family, encoder, pixel_format)
     tag = FAMILIES[family].tag if muxer in ("mp4", "mov", "3gp") else None
     if family == "h264" and like.codec_tag == "avc3" and tag:

@@ -11,10 +11,12 @@ from types import TracebackType
 import av
 from av.video.format import VideoFormat
 
+from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
 from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, refuse_absurd_size
+from selfhvd_cli.video.orientation import display_matrix
 from selfhvd_cli.video.picture_head import PictureHead, read_head
 from selfhvd_cli.video.pixel_formats import RGB_MATRIX, planar_format, widest_format
 from selfhvd_cli.video.pixels import Signal
@@ -28,6 +30,9 @@ JPEG = (".jpg", ".jpeg")
 
 JPEG_MATRIX = 5
 """JFIF's, that of BT.601."""
+
+SAID_OTHERWISE = frozenset(("colour tags", "orientation", "resolution"))
+"""What lies beside a picture's pixels, and what a video says in its own way."""
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
@@ -174,7 +179,7 @@ def _describe(folder: Path, first: av.VideoFrame, rate: Fraction, heads: Sequenc
         pixel_format=name,
         bit_depth=max(part.bits for part in VideoFormat(name).components),
         color=ColorTags(matrix=matrix, range=0 if matrix == RGB_MATRIX else FULL_RANGE),
-        display_matrix=None,
+        display_matrix=display_matrix(heads[0].orientation),
         sample_aspect_ratio=None,
         interlaced=False,
         field_order=0,
@@ -185,4 +190,13 @@ def _describe(folder: Path, first: av.VideoFrame, rate: Fraction, heads: Sequenc
         metadata={},
         streams=(),
         chapters=(),
+        extras=_beside(heads),
     )
+
+
+def _beside(heads: Sequence[PictureHead]) -> tuple[str, ...]:
+    """What a video has no place for, in words."""
+    names = set[str]().union(*(head.beside for head in heads)) - SAID_OTHERWISE
+    turned = sum(head.orientation != heads[0].orientation for head in heads)
+    others = (f"another orientation of {frames_in_words(turned)}",) if turned else ()
+    return (*sorted(names), *others)

@@ -82,6 +82,11 @@ def planar_format(name: str) -> str:
     return f"yuv{alpha}{chroma}p{suffix}"
 
 
+def is_transparent(name: str) -> bool:
+    """Whether pictures of pixel format `name` have transparency; a palette's is not told by it."""
+    return any(part.is_alpha for part in VideoFormat(name).components)
+
+
 def becomes_yuv(source: str, matrix: int, target: str) -> bool:
     """Whether pictures of pixel format `source` hold RGB and those of `target` YUV.
 
