@@ -151,6 +151,9 @@ class PacketCopier:
         self.counts = dict.fromkeys(sorted(indices), 0)
         """Packets copied from each source stream."""
 
+        self.starts: dict[int, Fraction] = {}
+        """When the first packet of each source stream is heard or shown, on the output's clock, in seconds."""
+
         self.moved = 0
         """Packets whose times ran backwards and were moved up, for no container takes such."""
 
@@ -189,6 +192,9 @@ class PacketCopier:
             self._next = None
             index = packet.stream_index
             self._put_in_order(packet, output)
+            shown = packet.pts if packet.pts is not None else packet.dts
+            if shown is not None:
+                self.starts.setdefault(index, shown * packet.time_base)
             packet.stream = self._copies[index]
             try:
                 output.mux(packet)

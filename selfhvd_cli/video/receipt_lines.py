@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
+from selfhvd_cli.video.covers import is_cover
 from selfhvd_cli.video.encoders import EncoderPlan
+from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, chapters_within
-from selfhvd_cli.video.opening import open_input
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.side_data import CAPTIONS, SECOND_VIEW
+from selfhvd_cli.video.stream_comparison import compare_streams
 
 
 def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
@@ -23,6 +26,8 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
         receipt.leave_out(describe_stream(layout, verdict.stream), verdict.reason or "")
     for note in opened.plan.notes:
         receipt.change("video", note)
+    for flag in opened.plan.ignored:
+        receipt.note(flag, f"has no effect with {opened.plan.encoder}")
     if like.dolby_vision:
         receipt.leave_out(
             "Dolby Vision metadata", "cannot be kept with changed pictures; the HDR base layer is, with its tags"
@@ -39,10 +44,13 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
         receipt.change("frame times", rounded)
 
 
-def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, counts: Mapping[int, int]) -> None:
-    """What came out. `counts`: packets copied from each source stream."""
+def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fraction]) -> None:
+    """What came out. `times`: of its frames, in seconds."""
     like, layout = job.like, job.layout
-    receipt.keep(frames_in_words(frames), "at their own times")
+    counts = opened.copier.counts if opened.copier is not None else {}
+    starts = opened.copier.starts if opened.copier is not None else {}
+    written = probe(job.part)
+    receipt.keep(frames_in_words(len(times)), "at their own times")
     for stream in like.streams:
         if stream.index in counts and stream.kind == "attachment":
             receipt.keep(str(stream), "bit-identical")
@@ -52,15 +60,16 @@ def say_result(receipt: Receipt, job: Job, plan: EncoderPlan, frames: int, count
             receipt.keep(str(stream), f"{counts[stream.index]} packets, bit-identical")
         elif stream.index in layout.carried:
             receipt.keep(describe_stream(layout, stream), "the whole track, bit-identical")
+        elif stream.index in layout.attached and not any(is_cover(each) for each in written.streams):
+            receipt.leave_out(str(stream), "nothing of it can be read")
         elif stream.index in (*layout.covers, *layout.attached):
             receipt.keep(str(stream), "cover picture")
-    with open_input(job.part) as written:
-        _compare_tags(receipt, job, written.metadata)
-        _compare_chapters(receipt, job, len(written.chapters()))
-    _compare_extras(receipt, job, plan)
-    if like.display_matrix is not None:
-        receipt.keep("orientation")
-    if like.hdr is not None and plan.color == like.color:
+    _compare_tags(receipt, job, written.metadata)
+    _compare_chapters(receipt, job, len(written.chapters))
+    compare_streams(receipt, job, written, counts, {index: time - times[0] for index, time in starts.items()})
+    _compare_extras(receipt, job, opened.plan, written)
+    _compare_orientation(receipt, job, written)
+    if like.hdr is not None and opened.plan.color == like.color:
         receipt.keep(f"HDR ({like.hdr.upper()}, {like.bit_depth} bits)")
 
 
@@ -85,10 +94,9 @@ def _compare_chapters(receipt: Receipt, job: Job, written: int) -> None:
         receipt.leave_out(_chapters_in_words(lost), f"{job.layout.muxer} has no place for them")
 
 
-def _compare_extras(receipt: Receipt, job: Job, plan: EncoderPlan) -> None:
-    found = probe(job.part).extras if job.like.extras else ()
+def _compare_extras(receipt: Receipt, job: Job, plan: EncoderPlan, written: VideoInfo) -> None:
     for name in job.like.extras:
-        if name in found:
+        if name in written.extras:
             receipt.keep(name)
             continue
         reason = f"{plan.encoder} writes none"
@@ -97,6 +105,22 @@ def _compare_extras(receipt: Receipt, job: Job, plan: EncoderPlan) -> None:
         elif name == CAPTIONS and plan.family != "h264":
             reason += ", --codec h264 keeps them"
         receipt.leave_out(name, reason)
+
+
+def _compare_orientation(receipt: Receipt, job: Job, written: VideoInfo) -> None:
+    if job.like.display_matrix is None:
+        return
+    if _turn(written) == _turn(job.like):
+        receipt.keep("orientation")
+    else:
+        reason = f"{job.layout.muxer} has no place for it, so players show the pictures turned; mp4 and mov have one"
+        receipt.leave_out("orientation", reason)
+
+
+def _turn(info: VideoInfo) -> tuple[int, ...] | None:
+    """What a display matrix does to the pictures, without where it moves them to."""
+    matrix = info.display_matrix
+    return None if matrix is None else tuple(round(matrix[place] / 0x10000) for place in (0, 1, 3, 4))
 
 
 def _chapters_in_words(count: int) -> str:

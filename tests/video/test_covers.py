@@ -65,3 +65,12 @@ def test_attached_files_are_kept_and_said_to_be(film: Path) -> None:
     assert len(covers(target)) == 1
     assert not receipt.left_out
     assert not receipt.changed
+
+
+def test_a_cover_that_becomes_an_ordinary_video_is_named(film: Path) -> None:
+    phone, target = film.with_name("out.mp4"), film.with_name("out.avi")
+    copy(film, phone)
+    receipt = copy(phone, target)
+    assert not covers(target)
+    line = next(line for line in receipt.changed if line.what == "video 2 (mjpeg)")
+    assert "ordinary video" in line.reason
