@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +29,8 @@ PIXEL_LIMIT = {"max_pixels": str(MAX_PIXELS)}
 
 REFUSED_BY_DECODER = f"damaged, or pictures of more than {MAX_PIXELS // 1_000_000} million pixels"
 
+LOCKED = "no permission to read it; copy it to where you may, or have its owner allow it."
+
 PATIENCE = 120.0
 """Seconds to open a file in. Opening reads headers; only made-up ones take FFmpeg longer than moments."""
 
@@ -38,19 +42,18 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
         InputFault: it is missing, empty, or no media file.
         MemoryError: there is no memory to open it with.
     """
-    if not path.exists():
-        raise InputFault(f"{path}: no such file.")
-    if path.is_dir():
+    status = require_readable(path)
+    if stat.S_ISDIR(status.st_mode):
         raise InputFault(f"{path}: is a folder without numbered PNG, JPEG or TIFF frames; name a video file.")
     try:
-        if path.stat().st_size == 0:
+        if status.st_size == 0:
             raise InputFault(f"{path}: the file is empty (0 bytes); copy it from the phone again.")
         refuse_impossible_claims(path)
         keep_libav_quiet()
         return _open_in_time(path, dict(options or {}))
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as fault:
         if isinstance(fault, PermissionError):
-            raise InputFault(f"{path}: no permission to read it.") from None
+            raise InputFault(f"{path}: {LOCKED}") from None
         if getattr(fault, "errno", None) == errno.ENOMEM:
             require_room()  # with enough of it left, the header asks for what no machine has
         if isinstance(fault, av.FFmpegError) and not has_index(path):
@@ -59,6 +62,25 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
                 "the recording or the copy was cut off); copy it again, or have the camera repair it."
             ) from fault
         raise InputFault(f"{path}: cannot be read as a video ({reason_of(fault)}).") from fault
+
+
+def require_readable(path: Path) -> os.stat_result:
+    """What the file system says of an input.
+
+    Raises:
+        InputFault: there is none of that name, or it must not be looked at.
+    """
+    try:
+        status = path.stat()
+    except PermissionError:
+        raise InputFault(f"{path}: {LOCKED}") from None
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last where no file can have such a name
+        raise InputFault(f"{path}: no such file.") from None
+    except OSError as fault:
+        raise InputFault(f"{path}: cannot be opened ({reason_of(fault)}); check the name.") from fault
+    if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
+        raise InputFault(f"{path}: {LOCKED}")
+    return status
 
 
 def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
@@ -123,6 +145,6 @@ def reason_of(fault: Exception) -> str:
         return REFUSED_BY_DECODER
     if getattr(fault, "errno", None) == errno.ENOMEM:
         return "its header asks for more memory than there is"
-    if isinstance(fault, av.FFmpegError):
+    if isinstance(fault, (av.FFmpegError, OSError)):
         return (fault.strerror or "unreadable").rstrip(".").lower()
     return str(fault).rstrip(".").lower() or type(fault).__name__

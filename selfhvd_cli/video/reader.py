@@ -27,6 +27,7 @@ from selfhvd_cli.video.opening import (
     open_input,
     raise_if_out_of_memory,
     refuse_absurd_size,
+    require_readable,
 )
 from selfhvd_cli.video.probe import probe
 
@@ -68,6 +69,7 @@ def open_reader(path: Path, start: Fraction | None = None, duration: Fraction | 
         InputFault: nothing can be read from `path`.
     """
     path = Path(path)
+    require_readable(path)
     if is_frames_folder(path):
         return FolderReader(path, start, duration)
     return VideoReader(path, start, duration)

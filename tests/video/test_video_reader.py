@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -156,6 +157,37 @@ def test_missing_and_folder_are_refused(tmp_path: Path) -> None:
         open_reader(tmp_path / "none.mp4")
     with pytest.raises(InputFault, match="folder without"):
         open_reader(tmp_path)
+
+
+def test_a_name_no_file_can_have_is_the_inputs_fault(tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match=r"\(file name too long\)"):
+        open_reader(tmp_path / f"{'a' * 300}.mp4")
+    with pytest.raises(InputFault, match="no such file"):
+        probe(tmp_path / "a\0.mp4")
+
+
+def test_what_must_not_be_read_is_the_inputs_fault(clip: Callable[..., Path]) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("permissions do not bind the superuser")
+    path = clip("a.mp4")
+    for locked in (path, path.parent):
+        mode = locked.stat().st_mode
+        locked.chmod(0)
+        try:
+            for open_it in (open_reader, probe):
+                with pytest.raises(InputFault, match="no permission to read it"):
+                    open_it(path)
+        finally:
+            locked.chmod(mode)
+
+
+def test_a_folder_that_must_not_be_read_is_the_inputs_fault(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("permissions do not bind the superuser")
+    folder = tmp_path / "frames"
+    folder.mkdir(0)
+    with pytest.raises(InputFault, match="no permission to read it"):
+        open_reader(folder)
 
 
 def test_sound_alone_is_refused(tmp_path: Path) -> None:
