@@ -9,7 +9,7 @@ from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.covers import is_cover
 from selfhvd_cli.video.encoders import EncoderPlan
-from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.info import Chapter, VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, chapters_within
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.receipt import Receipt
@@ -65,7 +65,7 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
         elif stream.index in (*layout.covers, *layout.attached):
             receipt.keep(str(stream), "cover picture")
     _compare_tags(receipt, job, written.metadata)
-    _compare_chapters(receipt, job, len(written.chapters))
+    _compare_chapters(receipt, job, written.chapters)
     compare_streams(receipt, job, written, counts, {index: time - times[0] for index, time in starts.items()})
     _compare_extras(receipt, job, opened.plan, written)
     _compare_orientation(receipt, job, written)
@@ -86,12 +86,19 @@ def _compare_tags(receipt: Receipt, job: Job, written: Mapping[str, str]) -> Non
             receipt.leave_out(f"tag {name}", f"{job.layout.muxer} has no place for it")
 
 
-def _compare_chapters(receipt: Receipt, job: Job, written: int) -> None:
-    lost = len(chapters_within(job)) - written
+def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter]) -> None:
+    wanted = chapters_within(job)
+    no_place = f"{job.layout.muxer} has no place for them"
     if written:
-        receipt.keep(_chapters_in_words(written))
-    if lost > 0:
-        receipt.leave_out(_chapters_in_words(lost), f"{job.layout.muxer} has no place for them")
+        receipt.keep(_chapters_in_words(len(written)))
+    if len(written) < len(wanted):
+        receipt.leave_out(_chapters_in_words(len(wanted) - len(written)), no_place)
+    lost = set()
+    for chapter, copy in zip(wanted, written, strict=False):
+        found = {name.lower(): value for name, value in copy.metadata.items()}
+        lost |= {name for name, value in chapter["metadata"].items() if found.get(name.lower()) != value}
+    if lost:
+        receipt.leave_out(f"chapters' tags {', '.join(sorted(lost))}", no_place)
 
 
 def _compare_extras(receipt: Receipt, job: Job, plan: EncoderPlan, written: VideoInfo) -> None:

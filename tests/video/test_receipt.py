@@ -93,6 +93,25 @@ def test_what_a_stream_no_longer_says_is_named(film: Path, suffix: str, lost: li
     assert all(line.reason for line in receipt.left_out)
 
 
+def test_what_chapters_no_longer_say_is_named(clip: Callable[..., Path]) -> None:
+    chapters = ((0, 200, "one"), (200, 600, "two"))
+    source = clip("in.mkv", frames=20, time_base=MILLISECOND, sound=False, chapters=chapters)
+    with av.open(str(source)) as old, av.open(str(source.with_name("told.mkv")), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        told = [{**each, "metadata": {**each["metadata"], "PLACE": "garden"}} for each in old.chapters()]
+        new.set_chapters(told)  # type: ignore[arg-type]
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+    again, phone = source.with_name("again.mkv"), source.with_name("out.mp4")
+    assert named(copy(source.with_name("told.mkv"), again)) == []
+    assert probe(again).chapters[0].metadata["PLACE"] == "garden"
+    receipt = copy(again, phone)
+    assert named(receipt) == ["chapters' tags PLACE"]
+    assert "2 chapters" in [line.what for line in receipt.kept]
+
+
 @pytest.mark.parametrize("turn", MATRICES)
 @pytest.mark.parametrize("suffix", ["mkv", "mov", "ts", "avi"])
 def test_orientation_is_said_to_be_kept_only_where_it_is(clip: Callable[..., Path], turn: str, suffix: str) -> None:
