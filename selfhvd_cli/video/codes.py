@@ -88,9 +88,10 @@ class Codes:
     def changed(self, before: Tensor, after: Tensor) -> Codes:
         """With the difference of two RGB pictures `[3, H, W]` added: `pixels.add_change`.
 
-        Values of `after` outside [0, 1] are clipped; where the difference is not finite it counts as 0.
+        Values of `after` outside [0, 1] are clipped; where it is not finite the difference counts as 0.
         """
-        change = torch.nan_to_num(after.clamp(0.0, 1.0).sub_(before), 0.0, 0.0, 0.0)
+        nan = float("nan")  # clipping leaves it as it is, and would make the infinite white
+        change = after.nan_to_num(nan, nan, nan).clamp_(0.0, 1.0).sub_(before).nan_to_num_(0.0)
         layout = self.layout
         if layout.kind == "gbr":
             parts = [change.roll(-1, 0).mul_(layout.top)]

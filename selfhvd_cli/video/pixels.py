@@ -133,10 +133,11 @@ def add_change(picture: av.VideoFrame, before: Tensor, after: Tensor, signal: Si
     weights = (red_weight, 1 - red_weight - blue_weight, blue_weight)
     scale = float(layout.top) if layout.kind == "gray" else code_range(layout, signal)[1]
     for rows in _bands(height, width):
-        change = np.clip(new[:, rows], 0, 1)
+        band = new[:, rows]
+        change = np.clip(band, 0, 1)
         change -= old[:, rows]
-        if not np.isfinite(change.sum()):
-            np.nan_to_num(change, copy=False, posinf=0, neginf=0)
+        if not np.isfinite(band.sum()):
+            change[~np.isfinite(band)] = 0
         if layout.kind == "gbr":
             for plane, source in zip(planes, (1, 2, 0), strict=False):
                 change[source] *= np.float32(layout.top)

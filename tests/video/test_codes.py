@@ -72,8 +72,9 @@ def test_transparency_is_left_alone() -> None:
     assert torch.equal(planes_of(target)[3], before)
 
 
-def test_a_restoration_that_failed_leaves_the_picture() -> None:
-    _, changed = there_and_back("yuv420p", Signal(1), (32, 16), float("nan"))
+@pytest.mark.parametrize("failed", ["nan", "inf"])
+def test_a_restoration_that_failed_leaves_the_picture(failed: str) -> None:
+    _, changed = there_and_back("yuv420p", Signal(1), (32, 16), float(failed))
     assert all(torch.equal(*pair) for pair in zip(changed.planes(), planes_of(noise(32, 16, "yuv420p")), strict=True))
 
 

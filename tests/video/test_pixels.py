@@ -48,11 +48,14 @@ def test_an_unchanged_picture_keeps_every_code(name: str, full: bool, size: tupl
     assert all(torch.equal(old, new) for old, new in zip(before, planes_of(picture), strict=True))
 
 
-def test_a_restoration_that_failed_leaves_the_picture() -> None:
+@pytest.mark.parametrize("failed", ["nan", "inf", "-inf"])
+def test_a_restoration_that_failed_leaves_the_picture(failed: str) -> None:
     picture, signal = noise(64, 48, "yuv420p"), Signal(1)
     before = [plane.clone() for plane in planes_of(picture)]
     rgb = to_rgb(picture, signal)
-    add_change(picture, rgb, torch.full_like(rgb, float("nan")), signal)
+    restored = rgb.clone()
+    restored[:, 8:24, 16:40] = float(failed)
+    add_change(picture, rgb, restored, signal)
     assert all(torch.equal(old, new) for old, new in zip(before, planes_of(picture), strict=True))
 
 
