@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,11 +46,19 @@ def parse_moment(text: str) -> Moment:
 
 
 def as_moment(value: str | float | Moment | None) -> Moment | None:
-    """A time as the Python functions take it: seconds, text as `parse_moment` reads it, or a moment."""
+    """A time as the Python functions take it: seconds, text as `parse_moment` reads it, or a moment.
+
+    Raises:
+        UsageFault: the text is no time, or the number is negative or not finite.
+    """
     if value is None or isinstance(value, Moment):
         return value
+    if isinstance(value, str):
+        return parse_moment(value)
+    if not 0 <= value < math.inf:
+        raise UsageFault(f"{value} is no time; give seconds from 0 on, or text such as 120f or 1:02.5.")
     # To the microsecond: 0.2 as a float lies a little behind the frame at 1/5 s.
-    return parse_moment(value) if isinstance(value, str) else Moment(Fraction(value).limit_denominator(1_000_000))
+    return Moment(Fraction(value).limit_denominator(1_000_000))
 
 
 def _decimal(digits: str) -> Fraction:

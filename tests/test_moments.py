@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from selfhvd_cli.errors import UsageFault
-from selfhvd_cli.moments import Moment, parse_moment
+from selfhvd_cli.moments import Moment, as_moment, parse_moment
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,16 @@ def test_frames() -> None:
 def test_what_is_no_time_is_refused_with_the_ways_to_write_one(text: str) -> None:
     with pytest.raises(UsageFault, match=r"120f"):
         parse_moment(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"), [(2, Moment(Fraction(2))), (0.2, Moment(Fraction(1, 5))), ("7f", Moment(Fraction(7), "f"))]
+)
+def test_python_gives_seconds_or_text(value: float | str, moment: Moment) -> None:
+    assert as_moment(value) == moment
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), float("-inf"), "-1"])
+def test_what_python_gives_is_refused_as_what_people_write(value: float | str) -> None:
+    with pytest.raises(UsageFault, match=r"is no time; .*120f"):
+        as_moment(value)
