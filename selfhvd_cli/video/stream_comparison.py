@@ -50,7 +50,7 @@ def compare_streams(
     for stream, copy in _pairs(job, written, counts):
         _compare_language(receipt, job, stream, copy)
         _compare_dispositions(receipt, job, stream, copy)
-        _compare_tags(receipt, job, stream, copy, written.metadata)
+        _compare_tags(receipt, job, stream, copy)
         if stream.index in starts and copy.start_time is not None and job.layout.muxer == "avi":
             early = starts[stream.index] - (copy.start_time - written.start_time)
             if abs(early) > HEARD:
@@ -105,17 +105,15 @@ def _compare_dispositions(receipt: Receipt, job: Job, stream: StreamInfo, copy: 
         receipt.leave_out(f"disposition {', '.join(names)} of {stream}", _no_place(job))
 
 
-def _compare_tags(
-    receipt: Receipt, job: Job, stream: StreamInfo, copy: StreamInfo, of_file: Mapping[str, str]
-) -> None:
+def _compare_tags(receipt: Receipt, job: Job, stream: StreamInfo, copy: StreamInfo) -> None:
     found = {name.lower(): value for name, value in copy.metadata.items()}
     found |= {OTHER_NAMES[name]: value for name, value in found.items() if OTHER_NAMES.get(name, name) not in found}
-    whole = {name.lower(): value for name, value in of_file.items()}
+    of_file = {name.lower(): value for name, value in job.tags.items()}  # told of the file, not of each stream again
     own = CONTAINERS_OWN + (ATTACHED_FILE if is_cover(stream) else ())
     lost = []
     for name, value in tags_for(stream.metadata, job.start).items():
         key = name.lower()
-        if key in own or key.startswith(STATISTICS) or value in (found.get(key), whole.get(key)):
+        if key in own or key.startswith(STATISTICS) or value in (found.get(key), of_file.get(key)):
             continue
         if key in found:
             receipt.change(f"tag {name} of {stream}", f"{value!r} is stored as {found[key]!r}")

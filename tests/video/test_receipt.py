@@ -93,6 +93,14 @@ def test_what_a_stream_no_longer_says_is_named(film: Path, suffix: str, lost: li
     assert all(line.reason for line in receipt.left_out)
 
 
+def test_a_date_that_all_streams_repeat_is_named_once(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=10, tags={"creation_time": "2024-01-24T14:50:14.000000Z"})
+    assert all("creation_time" in stream.metadata for stream in probe(source).streams)
+    assert [what for what in named(copy(source, source.with_name("out.ts"))) if "creation_time" in what] == [
+        "tag creation_time"
+    ]
+
+
 def test_what_chapters_no_longer_say_is_named(clip: Callable[..., Path]) -> None:
     chapters = ((0, 200, "one"), (200, 600, "two"))
     source = clip("in.mkv", frames=20, time_base=MILLISECOND, sound=False, chapters=chapters)
