@@ -7,9 +7,11 @@ differently; the order depends on the seed alone, not on which process is faster
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -93,7 +95,8 @@ class WindowPool:
 
     def __enter__(self) -> WindowPool:
         for process, (receiver, sender) in zip(self.processes, self._pipes, strict=True):
-            process.start()
+            with _deaf_to_interruptions():
+                process.start()
             # With the process its end of the pipe is gone, and who reads at the other learns of it.
             sender.close()
             ahead = self._stack.enter_context(Ahead(_received(receiver, process), AHEAD))
@@ -124,6 +127,20 @@ class WindowPool:
         window = next(self._rendered[self.next_index % len(self._rendered)])
         self.next_index += 1
         return window
+
+
+@contextmanager
+def _deaf_to_interruptions() -> Iterator[None]:
+    """What starts in here never hears Ctrl-C, which a terminal sends to all processes: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it starts with the first process, and lets interruptions through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _received(receiver: Connection, process: BaseProcess) -> Iterator[Window]:
@@ -186,6 +203,7 @@ def _turned(part: Batch, rng: np.random.Generator) -> Batch:
 
 def _render(sender: Connection, paths: list[Path], size: int, count: int, seed: int, first: int, stride: int) -> None:
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         photos = read_photos(paths)
     except InputFault as fault:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from itertools import islice
 from pathlib import Path
 
@@ -23,8 +25,8 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def pool(paths: list[Path]) -> WindowPool:
-    return WindowPool(paths, size=64, count=2, batch=2, seed=0, workers=1, reuse=1)
+def pool(paths: list[Path], workers: int = 1) -> WindowPool:
+    return WindowPool(paths, size=64, count=2, batch=2, seed=0, workers=workers, reuse=1)
 
 
 def test_a_picture_that_is_none_is_named(photos: list[Path]) -> None:
@@ -40,3 +42,16 @@ def test_a_process_that_was_ended_is_not_waited_for(photos: list[Path]) -> None:
         windows.processes[0].kill()
         with pytest.raises(SelfHVDError, match="ended by signal 9"):
             list(islice(batches, 100))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows sends Ctrl-C in another way")
+def test_ctrl_c_is_left_to_the_process_that_trains(photos: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    with pool(photos, workers=2) as windows:
+        batches = iter(windows)
+        for moment in ("starting", "rendering"):
+            for process in windows.processes:
+                assert process.pid is not None
+                os.kill(process.pid, signal.SIGINT)
+            assert next(batches), moment
+        assert all(process.is_alive() for process in windows.processes)
+    assert "Traceback" not in capfd.readouterr().err
