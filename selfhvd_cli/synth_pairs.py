@@ -107,7 +107,7 @@ def _refuse_for_video(source: Path, asked: dict[str, object]) -> None:
     if names:
         raise UsageFault(
             f"{', '.join(names)}: for clips filmed from photographs, and {source} is a video, whose own size, frames "
-            "and movement are used; leave it out, or name a photograph or a folder of photographs of several names."
+            "and movement are used; ask for none of this, or name a photograph or an album."
         )
 
 

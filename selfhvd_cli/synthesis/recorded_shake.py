@@ -33,7 +33,8 @@ def read_rotation_log(path: Path) -> RotationLog:
     """Read a log of rotation matrices, one a line (`system ms, sensor ns, [r11, …, r33]`; other lines are skipped).
 
     Raises:
-        InputFault: the file cannot be read, or holds less than a second, or fewer than 50 samples a second.
+        InputFault: the file cannot be read, holds a matrix that is none, less than a second, or fewer than 50 samples
+            a second.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -41,9 +42,7 @@ def read_rotation_log(path: Path) -> RotationLog:
         raise InputFault(f"{path}: cannot be read ({error.strerror}).") from None
     rows = [match for match in map(LINE.match, text.splitlines()) if match]
     seconds = np.array([int(row["time"]) for row in rows], dtype=np.float64) * 1e-9
-    numbers = [np.array(row["matrix"].split(","), dtype=np.float64) for row in rows]
-    if any(len(matrix) != 9 for matrix in numbers):
-        raise InputFault(f"{path}: a rotation matrix needs 9 numbers a line.")
+    numbers = [_matrix(path, row["matrix"]) for row in rows]
     span = float(np.ptp(seconds)) if len(seconds) > 1 else 0.0
     if span < 1.0 or len(seconds) < SPARSEST * span:
         raise InputFault(
@@ -81,6 +80,17 @@ def recorded_shake(
     moves = np.stack([focal * stretch[:, 1], focal * stretch[:, 0], stretch[:, 2], np.zeros(count)], axis=1)
     poses = np.cumsum(moves, axis=0) / RATE
     return scaled(poses, duration, severity, exposure, frame_interval, radius)
+
+
+def _matrix(path: Path, text: str) -> Array:
+    """`[9]`: the numbers of one matrix."""
+    try:
+        found = np.array(text.split(","), dtype=np.float64)
+    except ValueError:
+        found = np.zeros(0)
+    if len(found) != 9 or not np.isfinite(found).all():
+        raise InputFault(f"{path}: a rotation matrix needs 9 numbers a line, got [{text}]; take that line out.")
+    return found
 
 
 def _velocity(seconds: Array, rotations: Array) -> Array:

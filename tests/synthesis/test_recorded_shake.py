@@ -50,3 +50,11 @@ def test_recorded_hands_leave_sharp_moments(shared: Path) -> None:
 def test_a_log_that_says_too_little_is_refused(tmp_path: Path, seconds: float, rate: float, said: str) -> None:
     with pytest.raises(InputFault, match=said):
         read_rotation_log(write_log(tmp_path / "short.txt", seconds, rate))
+
+
+@pytest.mark.parametrize("matrix", ["1,0,0,0,1,0,0,0,x", "1,0,0,0,1,0,0,0", "1,0,0,0,1,0,0,0,nan", ""])
+def test_a_line_that_is_no_matrix_is_shown(matrix: str, tmp_path: Path) -> None:
+    path = write_log(tmp_path / "log.txt", 2.0, 100.0)
+    path.write_text(f"{path.read_text()}\n1, 1000000000, [{matrix}]\n")
+    with pytest.raises(InputFault, match=r"9 numbers a line, got \["):
+        read_rotation_log(path)
