@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import torch
 import torch.nn.functional as F
@@ -19,18 +21,31 @@ REACH = 2
 """Coarse pixels around clipped places within which nothing is said of local displacements: the trail of a lamp and
 what is left of it differ far more than by blur."""
 
+ASTRAY = 0.3
+"""Local displacement from which on a place, being wrong itself, says nothing of its quarter of the picture."""
 
-def displacements(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
-    """Where `picture` lies against `source`, over all and place by place.
+
+class Displacements(NamedTuple):
+    """Where pictures lie against others, in pixels of the scale they were compared at."""
+
+    whole: Tensor
+    """Mean displacements `[N, 2]`, (dx, dy)."""
+
+    apart: Tensor
+    """How far, `[N]`, quarters of a picture moved otherwise than that: it was turned, or grew. The median, so that
+    one thing that is wrong says nothing of the others."""
+
+    local: Tensor
+    """Local ones `[N, 2, h/2, w/2]` over about ten pixels, drawn to zero where there is no texture to tell. Those
+    beyond two pixels are underestimated, never overlooked."""
+
+
+def displacements(source: Light, picture: Light) -> Displacements:
+    """Where `picture` lies against `source`, over all, in its quarters and place by place.
 
     Both are smoothed further, so that blur in one of them, being symmetric or nearly so, does not look like motion.
 
     In light, for in code values a blurred edge seems to have moved to its dark side, by a tenth of the blur.
-
-    Returns:
-        Mean displacements `[N, 2]`, and local ones `[N, 2, h/2, w/2]` over about ten pixels, (dx, dy) in pixels
-        of that scale, drawn to zero where there is no texture to tell. Those beyond two pixels are underestimated,
-        never overlooked.
     """
     one, two = smooth(source.level), smooth(picture.level)
     padded = F.pad(one + two, (1, 1, 1, 1), mode="replicate")
@@ -48,8 +63,26 @@ def displacements(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
         weight = 1.0 / (1.0 + error / (4.0 * error.mean((1, 2, 3), keepdim=True)).clamp_min(1e-10))
     clipped = F.max_pool2d(torch.maximum(source.clipped, picture.clipped), 2 * REACH + 1, stride=1, padding=REACH)
     blocks = block_means(products * (1.0 - clipped), 2)
-    local = F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False)
-    return whole.flatten(1), _solve(local, NOISE**2)
+    local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), NOISE**2)
+    quarters = F.adaptive_avg_pool2d(blocks * (local.norm(dim=1, keepdim=True) < ASTRAY), 2)
+    moves = _solve(quarters, NOISE**2 * 0.01)
+    # One that did not move at all is no evidence: something wrong elsewhere may have dragged the whole's along.
+    away = torch.minimum((moves - whole).norm(dim=1), moves.norm(dim=1)).flatten(1)
+    return Displacements(whole.flatten(1), _median(away, _least_texture(quarters).sqrt().flatten(1)), local)
+
+
+def _median(values: Tensor, weights: Tensor) -> Tensor:
+    """Of each row of `[N, K]`, the lower one where two are as good, `[N]`."""
+    values, order = values.sort(dim=1)
+    passed = weights.gather(1, order).cumsum(1)
+    place = (passed < 0.5 * passed[:, -1:]).sum(1, keepdim=True)
+    return values.gather(1, place.clamp_max_(values.shape[1] - 1))[:, 0]
+
+
+def _least_texture(products: Tensor) -> Tensor:
+    """The smaller eigenvalue of mean structure tensors `[N, 5, h, w]`: how well a displacement is known."""
+    xx, xy, yy = products[:, :3].split(1, dim=1)
+    return 0.5 * (xx + yy - ((xx - yy).square() + 4.0 * xy.square()).sqrt()).clamp_min(0.0)
 
 
 def _solve(products: Tensor, regular: float) -> Tensor:

@@ -3,7 +3,7 @@
 A restored picture must be a sharper view of the same thing. What is looked at, cheap things at a quarter of the size:
 
 - numbers: NaN, infinity, a picture gone black or flat;
-- place: the mean displacement against the input (it is put back, or given up), and local ones;
+- place: the mean displacement against the input (it is put back, or given up), that of its quarters, and local ones;
 - re-blur consistency: some blur of the result must give the input back, lamps being brighter than white;
 - overshoot: halos and ringing beyond what the input shows nearby are cut off;
 - colour: brightness and colours stay, as far as blur leaves them;
@@ -40,6 +40,10 @@ MOVED = 0.35
 
 LOCAL_MOVE = ((0.5, 1.2), (0.1, 0.2))
 """Local displacement where holding back begins and is complete: pixels, and more per pixel of blur."""
+
+APART = (0.06, 0.03)
+"""How far quarters of the picture may move otherwise than the whole: pixels, and more per pixel of blur. Of what
+moves farther as much is held back as leaves that."""
 
 UNEXPLAINED = (0.45, 0.85)
 """Share of the change that no blur explains, where holding back begins and is complete."""
@@ -164,7 +168,7 @@ def _judged(source: Tensor, restored: Tensor, strength: float) -> list[tuple[Ten
     source_gray, picture_gray = gray(source), gray(picture)
     source_half, picture_half = block_means(source_gray, 2), block_means(picture_gray, 2)
     source_light, picture_light = light_of(source, source_half), light_of(picture, picture_half)
-    whole, local = displacements(source_light, picture_light)
+    whole, apart, local = displacements(source_light, picture_light)
     denied, blur = unexplained(source_light, picture_light)
     blur = (blur * COARSE).view(-1, 1, 1, 1)
     shift = whole.norm(dim=1) * COARSE
@@ -187,8 +191,10 @@ def _judged(source: Tensor, restored: Tensor, strength: float) -> list[tuple[Ten
     picture.sub_(overshoot)
 
     detail = measure(source_gray, picture_gray)
+    turned = 1.0 - (APART[0] + APART[1] * blur) / (COARSE * apart.view(-1, 1, 1, 1)).clamp_min(1e-12)
+    local_move = ramp(torch.hypot(*local.split(1, dim=1)) * COARSE, _limits(LOCAL_MOVE, blur))
     evidence = {
-        "parts of the picture moved": ramp(torch.hypot(*local.split(1, dim=1)) * COARSE, _limits(LOCAL_MOVE, blur)),
+        "parts of the picture moved": torch.maximum(local_move, turned),
         "the result does not explain the input": ramp(denied, UNEXPLAINED),
         "halos": ramp(halos, OVERSHOT),
         "ringing or noise": ramp(detail.growth(GRAIN), _limits(AMPLIFIED, blur)),

@@ -70,8 +70,8 @@ def kept(frame: Tensor, restored: Tensor, result: Tensor) -> float:
 
 def distance(a: Tensor, b: Tensor) -> float:
     """Mean displacement in pixels, measured at the full scale on squared (nearly linear) values."""
-    whole, _ = displacements(*(Light(gray(p).square()[None], torch.zeros(1, 1, *p.shape[1:])) for p in (a, b)))
-    return float(whole.norm())
+    found = displacements(*(Light(gray(p).square()[None], torch.zeros(1, 1, *p.shape[1:])) for p in (a, b)))
+    return float(found.whole.norm())
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from guard_pictures import distance, judged, kept, leaves, moved, noisy, psnr, shaken, unsharp
 from torch import Tensor
 
+from selfhvd_cli.ops.displacement import displacement
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.ops.stencil import smooth
+from selfhvd_cli.ops.warp import warp
 from selfhvd_cli.restore.guard import ELSEWHERE, guard, guard_each
 
 
@@ -56,6 +58,19 @@ def test_a_shifted_result_does_not_shift_the_frame(length: int, by: tuple[float,
     if math.hypot(*by) > 1:
         assert verdict.reason == ELSEWHERE
         assert verdict.strength == 0
+
+
+@pytest.mark.parametrize("by", [0.2, 0.4])
+@pytest.mark.parametrize("way", ["turned", "enlarged", "torn apart"])
+def test_no_part_of_a_frame_is_shifted(way: str, by: float) -> None:
+    """Also where the mean of all movements is none."""
+    frame = leaves(17, 432, 576)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 432), torch.linspace(-1, 1, 576), indexing="ij")
+    flow = {"turned": (-y, x), "enlarged": (x, y), "torn apart": (torch.sign(x), torch.zeros_like(x))}[way]
+    elsewhere = warp(frame.unsqueeze(0), by * torch.stack(flow).unsqueeze(0), mode="bicubic")[0]
+    result, _ = judged(frame, unsharp(elsewhere, 0.5))
+    assert displacement(elsewhere.unsqueeze(0), frame.unsqueeze(0)) > 0.15
+    assert displacement(result.unsqueeze(0), frame.unsqueeze(0)) < 0.1
 
 
 def test_a_small_shift_is_put_back_without_losing_the_restoration() -> None:
