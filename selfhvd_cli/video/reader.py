@@ -37,7 +37,7 @@ INDEXED = ("mov", "matroska", "avi")
 """Containers whose index makes seeking cheap; others are decoded from their beginning."""
 
 FAULTS_IN_A_ROW = 25
-"""Unreadable stretches after which the rest of the file is given up."""
+"""Unreadable stretches with nothing readable between them after which the rest of the file is given up."""
 
 UNREADABLE = (av.FFmpegError, ValueError)
 """What libav raises for damaged data."""
@@ -191,13 +191,17 @@ class VideoReader:
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
         """Packets of `stream`; reading goes on behind an unreadable stretch and ends with the flush packet."""
-        for _ in range(FAULTS_IN_A_ROW):
+        faults = 0
+        while faults < FAULTS_IN_A_ROW:
             try:
-                yield from packets_of(container, [stream])
+                for packet in packets_of(container, [stream]):
+                    faults = 0
+                    yield packet
                 return
             except UNREADABLE as fault:
                 log.info("%s: unreadable stretch: %s", self.info.path.name, fault)
                 self.damaged += 1
+                faults += 1
         flush = Packet()
         flush.stream = stream
         yield flush

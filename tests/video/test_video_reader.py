@@ -129,6 +129,17 @@ def test_damage_in_the_middle_is_counted_and_passed(clip: Callable[..., Path]) -
     assert frames[-1].time == Fraction(29, 30)
 
 
+def test_many_holes_with_pictures_between_them_are_passed(tmp_path: Path) -> None:
+    path = tmp_path / "a.y4m"
+    picture = bytes([128]) * 95 + b"\n"  # FFmpeg looks for the next frame behind the next line
+    frames = [(b"FRAME\n" if index % 2 == 0 else b"FRA E\n") + picture for index in range(81)]
+    path.write_bytes(b"YUV4MPEG2 W8 H8 F30:1 Ip C420jpeg\n" + b"".join(frames))
+    with VideoReader(path) as reader:
+        times = [frame.time for frame in reader]
+    assert times == [Fraction(index, 30) for index in range(0, 81, 2)]
+    assert reader.damaged >= 40
+
+
 def test_a_file_cut_short_gives_what_is_left(clip: Callable[..., Path]) -> None:
     path = clip("a.mkv", frames=60, sound=False)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
