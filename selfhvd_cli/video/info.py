@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from selfhvd_cli.video.clock import Restart
 from selfhvd_cli.video.pixel_formats import planar_format
 from selfhvd_cli.video.pixels import Signal
 from selfhvd_cli.video.tags import ALPHA_TAG
@@ -126,6 +127,10 @@ class VideoInfo:
 
     extras: tuple[str, ...] = ()
     """What the first picture carries beside its planes that only some encoders write: HDR10+, closed captions."""
+
+    restarts: list[Restart] = field(default_factory=list, compare=False)
+    """Where the clock of the pictures begins anew: the one thing that is known only as far as they have been read, so
+    a reader adds to it."""
 
     @property
     def signal(self) -> Signal:

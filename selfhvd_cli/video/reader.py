@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.clock import Clock
 from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
@@ -220,17 +221,12 @@ class VideoReader:
         return frame.reformat(self.info.width, self.info.height, self.info.pixel_format, interpolation="BICUBIC")
 
     def _timed(self, pictures: Iterator[av.VideoFrame]) -> Iterator[SourceFrame]:
-        """Give each picture its time. One without a time follows its predecessor; equal times move up by one tick."""
-        base = self.info.time_base
-        step = max(1, round(1 / (self.info.frame_rate * base)))
-        previous: int | None = None
+        """Give each picture its time, behind that of its predecessor."""
+        base, restarts = self.info.time_base, self.info.restarts
+        restarts.clear()
+        clock = Clock(base, self.info.start_time, 1 / self.info.frame_rate, restarts)
         for picture in pictures:
-            tick = picture.pts
-            if tick is None:
-                tick = previous + step if previous is not None else int(self.info.start_time / base)
-            if previous is not None and tick <= previous:
-                tick = previous + 1
-            previous = tick
+            tick = clock.tick(picture.pts)
             picture.pts, picture.time_base = tick, base
             yield SourceFrame(0, tick * base, picture.duration * base, picture, self.info.signal)
 

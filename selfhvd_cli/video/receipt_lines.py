@@ -64,6 +64,7 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
             receipt.leave_out(str(stream), "nothing of it can be read")
         elif stream.index in (*layout.covers, *layout.attached):
             receipt.keep(str(stream), "cover picture")
+    _say_restarts(receipt, like, counts)
     _compare_tags(receipt, job, written.metadata)
     _compare_chapters(receipt, job, written.chapters)
     compare_streams(receipt, job, written, counts, {index: time - times[0] for index, time in starts.items()})
@@ -71,6 +72,18 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
     _compare_orientation(receipt, job, written)
     if like.hdr is not None and opened.plan.color == like.color:
         receipt.keep(f"HDR ({like.hdr.upper()}, {like.bit_depth} bits)")
+
+
+def _say_restarts(receipt: Receipt, like: VideoInfo, counts: Mapping[int, int]) -> None:
+    if not like.restarts:
+        return
+    place = f"from {float(like.restarts[0].time - like.start_time):.2f} s of the source on"
+    anew = "the clock of the source begins anew, as in joined files"
+    receipt.change("frame times", f"{anew}; {place} they go on without a gap")
+    for stream in like.streams:
+        if counts.get(stream.index) and stream.kind in ("audio", "subtitle", "data"):
+            late = f"does not keep pace with the pictures {place}; deblur the parts before joining them"
+            receipt.change(str(stream), late)
 
 
 def _compare_tags(receipt: Receipt, job: Job, written: Mapping[str, str]) -> None:

@@ -1,0 +1,69 @@
+"""Times of pictures whose source's clock begins anew, as where recordings were joined byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from video_clips import copy
+
+from selfhvd_cli.video.clock import Clock
+from selfhvd_cli.video.reader import open_reader
+
+SECOND = 30
+
+
+def ticks(*stated: int | None) -> list[int]:
+    clock = Clock(Fraction(1, SECOND), Fraction(stated[0] or 0, SECOND), Fraction(1, SECOND))
+    return [clock.tick(each) for each in stated]
+
+
+def joined(path: Path, *parts: Path) -> Path:
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("options", [{"bf": "0"}, {"bf": "3"}])
+def test_joined_recordings_play_one_after_the_other(
+    clip: Callable[..., Path], tmp_path: Path, options: dict[str, str]
+) -> None:
+    part = clip("part.ts", frames=20, sound=False, options=options)
+    source = joined(tmp_path / "joined.ts", part, part, part)
+    with open_reader(source) as reader:
+        times = [frame.time for frame in reader]
+    assert [time - times[0] for time in times] == [Fraction(index, 30) for index in range(60)]
+    assert [restart.time - times[0] for restart in reader.info.restarts] == [Fraction(2, 3), Fraction(4, 3)]
+
+
+def test_a_stretch_is_found_behind_the_joint(clip: Callable[..., Path], tmp_path: Path) -> None:
+    part = clip("part.ts", frames=20, sound=False)
+    with open_reader(joined(tmp_path / "joined.ts", part, part), start=Fraction(1)) as reader:
+        assert len(list(reader)) == 10
+
+
+def test_the_receipt_says_so_and_which_sound_lags(clip: Callable[..., Path], tmp_path: Path) -> None:
+    part = clip("part.ts", frames=20)
+    receipt = copy(joined(tmp_path / "joined.ts", part, part), tmp_path / "b.mkv")
+    changed = {line.what: line.reason for line in receipt.changed}
+    assert "begins anew" in changed["frame times"]
+    (sound,) = (reason for what, reason in changed.items() if what.startswith("audio"))
+    assert "does not keep pace with the pictures from 0.67 s of the source on" in sound
+
+
+def test_an_ordinary_clip_has_no_such_line(clip: Callable[..., Path], tmp_path: Path) -> None:
+    receipt = copy(clip("a.ts"), tmp_path / "b.mp4")
+    assert "frame times" not in {line.what for line in receipt.changed}
+
+
+def test_swapped_and_equal_times_move_up() -> None:
+    assert ticks(0, 3, 2, 2, 4, 5) == [0, 3, 4, 5, 6, 7]
+
+
+def test_no_time_follows_its_predecessor() -> None:
+    assert ticks(7, None, 9) == [7, 8, 9]
+
+
+def test_one_damaged_time_is_no_restart() -> None:
+    assert ticks(100, 101, 0, 103, 104) == [100, 101, 102, 103, 104]
