@@ -16,12 +16,14 @@ from selfhvd_cli.device import Compute, Precision
 from selfhvd_cli.durable import only_one
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.nets.lite import Lite
+from selfhvd_cli.synthesis.photographs import photographs_in
 from selfhvd_cli.synthesis.pool import WindowPool, read_photos, to_batch, window_at
 from selfhvd_cli.training.compute import training_compute
-from selfhvd_cli.training.pretraining import PretrainConfig, Pretraining, cascade, mean_psnr
+from selfhvd_cli.training.origin import Origin
+from selfhvd_cli.training.pretrain_config import PretrainConfig
+from selfhvd_cli.training.pretraining import Pretraining, cascade, mean_psnr
 from selfhvd_cli.training.supervised import endpoint_error
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 VALIDATION_SEED = 2**31 - 1
 
 KEEP_EVERY = 300.0
@@ -69,10 +71,12 @@ def pretrain(
     every: int = 50,
     validate_every: int = 1000,
     start: dict[str, Tensor] | None = None,
+    overwrite: bool = False,
 ) -> Iterator[PretrainReport]:
     """Train `Lite` and leave its averaged weights in `weights`, with a resumable checkpoint beside it.
 
-    A checkpoint of an earlier run is continued: same windows, same order, as if it had not been interrupted.
+    A checkpoint of an earlier run is continued: same windows, same order, as if it had not been interrupted; it is so
+    only with the photographs and the parameters that it began with.
 
     Args:
         photos: a folder of sharp photographs, or the pictures themselves.
@@ -83,20 +87,30 @@ def pretrain(
         every: steps between reports.
         validate_every: steps between validations, each with weights to look at; checkpoints come in between, too.
         start: parameters to begin with instead of random ones.
+        overwrite: whether other weights, or the checkpoint of another training, give way.
 
     Raises:
-        InputFault: there are fewer than two photographs.
-        UsageFault: another process trains the same weights.
+        InputFault: there are fewer than two photographs, one cannot be read, or the checkpoint is of another
+            training.
+        UsageFault: another process trains the same weights, or they exist and `overwrite` is off.
+        WeightsFault: `start` are parameters of another network.
         EnvironmentFault: the device is not here, or computes wrongly.
+        DiskFault: weights or checkpoint cannot be written.
     """
     config = config or PretrainConfig()
     compute = training_compute(device, precision)
+    checkpoint = weights.with_name(weights.name + ".checkpoint")
+    if weights.exists() and not checkpoint.exists() and not overwrite:
+        raise UsageFault(
+            f"{weights}: exists already, with no checkpoint to go on from; name others with -o, or use --overwrite."
+        )
     training, unseen = _split(_pictures(photos))
+    origin = Origin.of([*training, *unseen], start)
     with ExitStack() as stack:
         weights.parent.mkdir(parents=True, exist_ok=True)
         if not stack.enter_context(only_one(weights.with_name(weights.name + ".lock"))):
             raise UsageFault(f"{weights}: another selfhvd trains these weights; wait, or name others with -o.")
-        state = Pretraining.begin(config, compute, weights.with_name(weights.name + ".checkpoint"), start)
+        state = Pretraining.begin(config, compute, checkpoint, start, origin, overwrite)
         began = time.monotonic()
         pool = stack.enter_context(
             WindowPool(
@@ -160,7 +174,7 @@ def _pictures(photos: Path | Sequence[Path]) -> list[Path]:
         return list(photos)
     if not photos.is_dir():
         raise InputFault(f"{photos}: no such folder of photographs.")
-    return sorted(path for path in photos.rglob("*") if path.suffix.lower() in PICTURES)
+    return photographs_in(photos)
 
 
 def _split(paths: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +16,11 @@ from safetensors.torch import load_file
 
 from selfhvd_cli import pretrain_network
 from selfhvd_cli.device import choose_compute
-from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.errors import InputFault, UsageFault, WeightsFault
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.pretrain_network import PretrainConfig, pretrain
+from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from selfhvd_cli.training.origin import Origin
 from selfhvd_cli.training.pretraining import Pretraining, cascade
 
 CONFIG = PretrainConfig(steps=3, batch=2, crop=64, sources=2, reuse=1, seed=3)
@@ -76,7 +80,7 @@ def test_two_trainings_of_the_same_weights_do_not_mix(photos: Path, tmp_path: Pa
 
 
 def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    training = Pretraining.begin(CONFIG, choose_compute("cpu", "fp32"), tmp_path / "none", None)
+    training = Pretraining.begin(CONFIG, choose_compute("cpu", "fp32"), tmp_path / "none", None, Origin("", ""))
     before = {key: value.clone() for key, value in training.network.state_dict().items()}
     pictures = torch.rand(2, 3, 64, 64), torch.rand(2, 2, 3, 64, 64), torch.rand(2, 3, 64, 64)
     flows = torch.zeros(2, 2, 2, 64, 64)
@@ -116,10 +120,67 @@ def test_large_windows_are_restored_at_every_size_that_large_frames_are() -> Non
         assert network.mix.weight.grad.abs().sum() > 0
 
 
-def test_a_checkpoint_of_other_settings_is_not_continued(photos: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_not_continued(photos: Path, tmp_path: Path) -> None:
+    target = tmp_path / "w.safetensors"
+    run(photos, target, minutes=0.0)
+    kept = (tmp_path / "w.safetensors.checkpoint").read_bytes()
+    more = tmp_path / "more"
+    shutil.copytree(photos, more)
+    shutil.copy(photos / "0.png", more / "3.png")
+    refusals: dict[str, dict[str, Any]] = {
+        "this run asks for": {"config": replace(CONFIG, crop=96)},
+        "made with other photographs": {"photos": more},
+        "made with other weights of --init": {"start": Lite(sources=2).state_dict()},
+    }
+    for said, others in refusals.items():
+        with pytest.raises(InputFault, match=f"{said}.*--overwrite"):
+            run(**{"photos": photos, "weights": target, **others})
+        assert (tmp_path / "w.safetensors.checkpoint").read_bytes() == kept
+    # The same photographs elsewhere are the same; and with overwrite another training begins.
+    shutil.copytree(photos, tmp_path / "moved")
+    assert [report.step for report in run(tmp_path / "moved", target, minutes=0.0)] == [2]
+    assert [report.step for report in run(more, target, minutes=0.0, overwrite=True)] == [1]
+
+
+def test_a_checkpoint_from_before_there_were_hashes_still_goes_on(photos: Path, tmp_path: Path) -> None:
     run(photos, tmp_path / "w.safetensors", minutes=0.0)
-    with pytest.raises(InputFault, match="delete the checkpoint"):
-        run(photos, tmp_path / "w.safetensors", config=replace(CONFIG, crop=96))
+    path = tmp_path / "w.safetensors.checkpoint"
+    saved = load_checkpoint(path)
+    del saved["origin"]
+    save_checkpoint(path, saved)
+    assert [report.step for report in run(photos, tmp_path / "w.safetensors", minutes=0.0)] == [2]
+    assert "origin" in load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"identity": "of an adaptation", "trainer": {}}, [1, 2], {"config": {"loss": 1}}]
+)
+def test_a_foreign_checkpoint_is_told_from_one_of_ours(foreign: object, photos: Path, tmp_path: Path) -> None:
+    torch.save(foreign, tmp_path / "w.safetensors.checkpoint")
+    with pytest.raises(InputFault, match=r"no checkpoint of selfhvd.*-o"):
+        run(photos, tmp_path / "w.safetensors")
+
+
+def test_weights_that_no_checkpoint_belongs_to_are_not_overwritten(photos: Path, tmp_path: Path) -> None:
+    target = tmp_path / "w.safetensors"
+    target.write_bytes(b"of somebody else")
+    with pytest.raises(UsageFault, match="--overwrite"):
+        run(photos, target, minutes=0.0)
+    assert target.read_bytes() == b"of somebody else"
+    run(photos, target, minutes=0.0, overwrite=True)
+    assert load_file(target)
+
+
+def test_parameters_of_another_network_are_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsFault, match="--init: no weights of lite"):
+        run(photos, tmp_path / "w.safetensors", start={"conv.weight": torch.zeros(3)})
+
+
+def test_a_large_seed_is_one_as_well(photos: Path, tmp_path: Path) -> None:
+    for seed in (2**64, 10**30):
+        config = replace(CONFIG, seed=seed, steps=1)
+        assert run(photos, tmp_path / f"{seed}.safetensors", config=config)[0].step == 1
+        assert run(photos, tmp_path / f"{seed}.safetensors", config=replace(config, steps=2))[0].step == 2
 
 
 def test_too_few_photographs(tmp_path: Path) -> None:
@@ -136,3 +197,13 @@ def test_settings_that_cannot_be(photos: Path) -> None:
         PretrainConfig(balance=2.0)
     with pytest.raises(UsageFault, match="at least 1"):
         PretrainConfig(batch=0)
+    for rate in (0.0, -1e-3, float("nan"), float("inf")):
+        with pytest.raises(UsageFault, match="--rate"):
+            PretrainConfig(rate=rate)
+    with pytest.raises(UsageFault, match="--seed -1"):
+        PretrainConfig(seed=-1)
+
+
+def test_photographs_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match=r"gone\.png: cannot be read"):
+        run([tmp_path / "gone.png"] * 2, tmp_path / "w.safetensors")  # type: ignore[arg-type]

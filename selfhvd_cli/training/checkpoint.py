@@ -33,7 +33,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         InputFault: the file is damaged or holds more than tensors and plain values.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # torch raises many kinds here, all meaning "not a checkpoint of ours"
         raise InputFault(f"{path}: not a readable checkpoint ({fault}); delete it to start afresh.") from fault
+    if not isinstance(state, dict):
+        raise InputFault(f"{path}: no checkpoint of selfhvd, it holds a {type(state).__name__}; name others with -o.")
     return state

@@ -4,83 +4,35 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from selfhvd_cli import __version__
 from selfhvd_cli.device import Compute
-from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.nets.lite_alignment import Alignment
 from selfhvd_cli.nets.lite_pictures import with_change
 from selfhvd_cli.nets.lite_scale import Restoration
 from selfhvd_cli.ops.blocks import half_size
 from selfhvd_cli.training.averaging import Average
-from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from selfhvd_cli.training.checkpoint import save_checkpoint
+from selfhvd_cli.training.origin import Origin
 from selfhvd_cli.training.parameters import parameter_groups
+from selfhvd_cli.training.pretrain_checkpoint import checkpoint_of
+from selfhvd_cli.training.pretrain_config import PretrainConfig
 from selfhvd_cli.training.schedule import learning_rate
 from selfhvd_cli.training.supervised import flow_loss, picture_loss
+from selfhvd_cli.weights.check import check_state_dict
+from selfhvd_cli.weights.save import save_state_dict
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Everything that decides what a training computes; saved inside its checkpoint."""
-
-    steps: int = 20_000
-    """Optimizer steps in all; the learning rate decays over them."""
-
-    batch: int = 8
-    """Windows a step."""
-
-    crop: int = 192
-    """Height and width of the windows in pixels, a multiple of 32."""
-
-    sources: int = 4
-    """Frames that help each target."""
-
-    rate: float = 5e-4
-    """Peak learning rate of AdamW."""
-
-    flow_weight: float = 0.02
-    """Weight of the flow's loss beside the picture's."""
-
-    reuse: int = 4
-    """Times each rendered window is trained on, on average."""
-
-    cascade: float = 0.7
-    """Share of the steps whose targets were restored at a fraction of their size first, as they are in use."""
-
-    balance: float = 0.0
-    """How far sharp frames count as much as blurred ones, 0 to 1; the embedded weights were made with 0."""
-
-    keep_flow: bool = False
-    """Whether the flow stays as it begins, and what restores learns alone: a step takes about half the time."""
-
-    seed: int = 0
-    """Decides windows, order and initial parameters."""
-
-    @property
-    def halvings(self) -> int:
-        """How often a target is halved at most: as often as in use, while the smallest is one the network takes."""
-        return 2 if self.crop >= 256 else 1
-
-    def __post_init__(self) -> None:
-        if self.crop % 32 or self.crop < 64:
-            raise UsageFault(f"--crop {self.crop}: must be a multiple of 32, at least 64.")
-        if not 0.0 <= self.balance <= 1.0:
-            raise UsageFault(f"--balance {self.balance}: must be from 0 to 1.")
-        if min(self.steps, self.batch, self.sources) < 1:
-            raise UsageFault("--steps, --batch and --sources must be at least 1.")
 
 
 @dataclass
@@ -90,6 +42,7 @@ class Pretraining:
     config: PretrainConfig
     compute: Compute
     checkpoint: Path
+    origin: Origin
     network: Lite
     average: Average
     optimizer: torch.optim.Optimizer
@@ -98,37 +51,43 @@ class Pretraining:
 
     @staticmethod
     def begin(
-        config: PretrainConfig, compute: Compute, checkpoint: Path, start: dict[str, Tensor] | None
+        config: PretrainConfig,
+        compute: Compute,
+        checkpoint: Path,
+        start: dict[str, Tensor] | None,
+        origin: Origin,
+        afresh: bool = False,
     ) -> Pretraining:
         """A new training, from `start` or random parameters; or, where there is a checkpoint, how it goes on.
 
+        Args:
+            origin: of the photographs and of `start`.
+            afresh: whether a checkpoint of another training gives way to a new one.
+
         Raises:
-            InputFault: the checkpoint was made with another config.
+            InputFault: the checkpoint is of another training.
             UsageFault: the flow is to be kept, and there is none.
+            WeightsFault: `start` are parameters of another network.
         """
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed % 2**64)  # torch takes no more bits
         network = Lite(sources=config.sources)
         if start is not None:
+            check_state_dict("--init", "lite", network.state_dict(), start)
             network.load_state_dict(start)
+        saved = checkpoint_of(checkpoint, config, origin, afresh)
         network = network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.keep_flow:
-            if start is None and not checkpoint.exists():
+            if start is None and saved is None:
                 raise UsageFault("--keep-flow: a new network has no flow worth keeping; name weights with --init.")
             parameter_groups(network, "lite")  # tells what belongs to the flow to take no gradient
         moving = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(moving, lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-4)
-        state = Pretraining(config, compute, checkpoint, network, Average(network), optimizer)
-        if checkpoint.exists():
-            state._resume(load_checkpoint(checkpoint))
+        state = Pretraining(config, compute, checkpoint, origin, network, Average(network), optimizer)
+        if saved is not None:
+            state._resume(saved)
         return state
 
     def _resume(self, saved: dict[str, Any]) -> None:
-        before = PretrainConfig(**saved["config"])
-        if replace(before, steps=self.config.steps, rate=self.config.rate) != self.config:
-            raise InputFault(
-                f"{self.checkpoint}: was made with {before}, this run asks for {self.config}; "
-                "delete the checkpoint, or repeat its options (--steps and --rate may differ)."
-            )
         self.network.load_state_dict(saved["network"])
         self.average.values = {key: value.to(self.compute.device) for key, value in saved["average"].items()}
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -188,6 +147,7 @@ class Pretraining:
             self.checkpoint,
             {
                 "config": asdict(self.config),
+                "origin": asdict(self.origin),
                 "network": self.network.state_dict(),
                 "average": self.average.values,
                 "optimizer": self.optimizer.state_dict(),
@@ -228,7 +188,11 @@ def at_size_of(frames: Tensor, picture: Tensor) -> Tensor:
 def save_weights(
     path: Path, values: dict[str, Tensor], config: PretrainConfig, step: int, validation: dict[str, float]
 ) -> None:
-    """Half-precision safetensors with their provenance, by rename."""
+    """Half-precision safetensors with their provenance.
+
+    Raises:
+        DiskFault: they cannot be written.
+    """
     metadata = {
         "architecture": "lite",
         "version": __version__,
@@ -236,9 +200,7 @@ def save_weights(
         "step": str(step),
         "validation": json.dumps({name: round(value, 3) for name, value in validation.items()}),
     }
-    part = path.with_name(path.name + ".part")
-    save_file({key: value.half().cpu().contiguous() for key, value in values.items()}, part, metadata=metadata)
-    os.replace(part, path)
+    save_state_dict(path, {key: value.half() for key, value in values.items()}, metadata)
 
 
 def mean_psnr(picture: Tensor, truth: Tensor) -> float:
