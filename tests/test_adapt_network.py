@@ -183,6 +183,22 @@ def test_a_clip_of_cuts_is_refused_or_learned_from_shot_by_shot(base: Path, tmp_
     assert report.clips[0].scenes == 2
 
 
+def test_what_is_learned_from_is_what_is_counted(base: Path, tmp_path: Path) -> None:
+    one, other = (
+        made_clips.shaken(SHAKE[:count], width=80, height=64, seed=seed) for count, seed in ((16, 0), (7, 7))
+    )
+    flash = made_clips.shaken([0.0, 2.0], width=80, height=64, seed=3)
+    clip = made_clips.write_folder(tmp_path / "shots", [*one, *flash, *other])
+    seen: list[AdaptProgress] = []
+    options = {**SMALL, "sequence": 9}
+    report = adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=2, on_progress=seen.append, **options)
+    assert (report.clips[0].frames, report.clips[0].scenes, report.clips[0].used) == (25, 2, 23)
+    said = " ".join(message for step in seen for message in step.messages)
+    assert "1 of 3 scenes left out" in said
+    assert "23 frames" in said
+    assert "1 of 2 scenes are shorter" in said
+
+
 def test_missing_clips_and_wrong_names_are_told_at_once(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(InputFault, match="no such file"):
         adapt(tmp_path / "none.mp4", tmp_path / "w.safetensors")

@@ -75,6 +75,10 @@ def gather(job: AdaptJob, segment: int) -> Generator[AdaptProgress, None, list[M
             materials.append(material)
             if material.why_not and len(job.clips) > 1:
                 yield AdaptProgress("decode", warnings=(f"{path.name}: left out, for {material.why_not}",))
+            elif 0 < len(material.shots) < material.scenes:
+                left = f"{material.scenes - len(material.shots)} of {material.scenes} scenes left out"
+                why = "they are too short, show no edges, or are equally sharp all along"
+                yield AdaptProgress("decode", messages=(f"{path.name}: {left}, for {why}",))
         _require_enough(materials)
     except BaseException:
         for material in materials:

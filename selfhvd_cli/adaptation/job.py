@@ -121,6 +121,9 @@ class ClipReport:
     scenes: int
     """Shots that were trained on."""
 
+    used: int
+    """Frames in them."""
+
     sharp: int
     """Sharp frames in them, Ω."""
 

@@ -93,6 +93,9 @@ def prepare(
     clips = tuple(_clip_report(material, shots) for material in materials)
     side, length = trainer.batches.side, trainer.batches.length
     messages = [_learned_from(clips), str(Sizes(side, length, config.batch, again))]
+    shorter = sum(len(shot) < length for shot in shots)
+    if shorter:
+        messages.append(f"{shorter} of {len(shots)} scenes are shorter: batches with them are as short as they are")
     if not any(shot.withheld for shot in shots):
         messages.append("too few sharp frames to withhold any: the held-out check re-blurs frames that took part")
     if not trainer.objective.trusted:
@@ -197,11 +200,12 @@ def _clip_report(material: Material, shots: Sequence[Shot]) -> ClipReport:
         height=material.footage.height,
         frames=len(material.footage),
         scenes=len(own),
+        used=sum(len(shot) for shot in own),
         sharp=sum(len(shot.sharp.indices) for shot in own),
         withheld=sum(len(shot.withheld) for shot in own),
     )
 
 
 def _learned_from(clips: Sequence[ClipReport]) -> str:
-    frames, sharp, withheld = (sum(getattr(clip, name) for clip in clips) for name in ("frames", "sharp", "withheld"))
-    return f"{frames} frames, {sharp} of them sharp enough to teach, {withheld} of these withheld for the check"
+    used, sharp, withheld = (sum(getattr(clip, name) for clip in clips) for name in ("used", "sharp", "withheld"))
+    return f"{used} frames, {sharp} of them sharp enough to teach, {withheld} of these withheld for the check"

@@ -75,13 +75,15 @@ class Batches:
     ) -> None:
         """
         Args:
-            shots: at least one, each of at least 2 frames.
+            shots: at least one, each of at least 2 frames; all take part.
             selects_frames: whether the network computes only the frames that are wanted of it.
         """
         self.length = min(config.sequence, max(len(shot) for shot in shots))
-        self.shots = [shot for shot in shots if len(shot) >= self.length]
+        """Frames of a sequence, where no shot of the batch is shorter."""
+
+        self.shots = list(shots)
         self.side = min(config.crop, *(min(shot.size) // 8 * 8 for shot in self.shots))
-        self.count = min(config.targets, self.length) if selects_frames else self.length
+        self.selects_frames = selects_frames
         self.approach = approach
         self.config = config
         weights = np.array([max(1, len(shot.blurry)) for shot in self.shots], dtype=np.float64)
@@ -94,27 +96,37 @@ class Batches:
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
         """The part of step `step`'s batch that belongs to process `rank` of `processes`."""
         size = self.config.batch // processes
-        items = [self._item(step, rank * size + number) for number in range(size)]
+        # Sequences of one batch are of one length, over all processes.
+        length = min(self.length, *(len(self._shot(self._rng(step, i))) for i in range(self.config.batch)))
+        items = [self._item(step, rank * size + number, length) for number in range(size)]
         parts, keeps = zip(*items, strict=True)
         frames, labels, *marks = (torch.stack(column) for column in zip(*parts, strict=True))
         return Batch(frames, tuple(keeps), labels, *marks)
 
-    def _item(self, step: int, number: int) -> tuple[tuple[Tensor, ...], slice]:
+    def _rng(self, step: int, number: int) -> np.random.Generator:
+        """The source of all that is drawn for one crop."""
+        return np.random.default_rng((self.config.seed, step, number))
+
+    def _shot(self, rng: np.random.Generator) -> Shot:
+        return self.shots[int(rng.choice(len(self.shots), p=self.weights))]
+
+    def _item(self, step: int, number: int, length: int) -> tuple[tuple[Tensor, ...], slice]:
         """Frames, labels, own, re-blurred, taught and reduced of one crop, and its targets."""
-        rng = np.random.default_rng((self.config.seed, step, number))
-        shot = self.shots[int(rng.choice(len(self.shots), p=self.weights))]
+        rng = self._rng(step, number)
+        shot = self._shot(rng)
+        count = min(self.config.targets, length) if self.selects_frames else length
         reblurred = rng.random() < self.config.reblurred
         # Evenly spread, so that with a share of a half every batch of two has one of each.
         place = step * self.config.batch + number
         sharp = int((place + 1) * self.config.sharp_share) > int(place * self.config.sharp_share)
         target = self._target(shot, rng, sharp or reblurred)
-        first = int(np.clip(target - rng.integers(self.length), 0, len(shot) - self.length))
-        if self.count < self.length:
-            first = int(np.clip(target - self.length // 2, 0, len(shot) - self.length))
-        start = int(np.clip(target - first - self.count // 2, 0, self.length - self.count))
-        keep = slice(start, start + self.count)
+        first = int(np.clip(target - rng.integers(length), 0, len(shot) - length))
+        if count < length:
+            first = int(np.clip(target - length // 2, 0, len(shot) - length))
+        start = int(np.clip(target - first - count // 2, 0, length - count))
+        keep = slice(start, start + count)
         top, left = self._place(shot, target, rng)
-        frames = torch.stack([shot.crop(first + i, top, left, self.side) for i in range(self.length)])
+        frames = torch.stack([shot.crop(first + i, top, left, self.side) for i in range(length)])
         wanted = range(first + keep.start, first + keep.stop)
         near = [self.approach.crop_near(shot, frame, self._label(shot, frame, rng), top, left, self.side)
                 for frame in wanted]  # fmt: skip
@@ -127,7 +139,7 @@ class Batches:
         borrowed = torch.tensor([reblurred and frame == target for frame in wanted])
         taught = torch.tensor([frame not in shot.withheld for frame in wanted])
         chosen = set(shot.sharp.indices)
-        is_sharp = [first + i in chosen and not (reblurred and first + i == target) for i in range(self.length)]
+        is_sharp = [first + i in chosen and not (reblurred and first + i == target) for i in range(length)]
         reduced = torch.tensor(remove_sharp_clues(is_sharp, rng))
         turn = int(rng.integers(8))
         return (turned(frames, turn), turned(labels, turn), own, borrowed, taught, reduced), keep

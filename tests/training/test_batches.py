@@ -15,9 +15,9 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.footage import Shot
 
 
-def drawn_from(shot: Shot, selects_frames: bool = False, **options: Any) -> Batches:
+def drawn_from(*shots: Shot, selects_frames: bool = False, **options: Any) -> Batches:
     config = AdaptConfig(crop=64, sequence=6, **{"batch": 2, "targets": 2, **options})
-    return Batches([shot], Approach(SearchEstimator(), torch.device("cpu")), config, selects_frames=selects_frames)
+    return Batches(shots, Approach(SearchEstimator(), torch.device("cpu")), config, selects_frames=selects_frames)
 
 
 def same(one: Tensor, two: Tensor) -> bool:
@@ -81,6 +81,20 @@ def test_a_short_clip_gives_short_sequences_and_a_small_one_small_crops() -> Non
     batches = drawn_from(make_shot(frames), batch=1)
     assert batches.draw(0).frames.shape == (1, 5, 3, 64, 64)
     assert len({tuple(turned(torch.arange(4.0).view(2, 2), turn).flatten().tolist()) for turn in range(8)}) == 8
+
+
+def test_shots_shorter_than_the_sequence_teach_too() -> None:
+    long, short = (make_shot(shaken_frames(count=count)[0]) for count in (16, 5))
+    batches = drawn_from(long, short, selects_frames=True)
+    lengths = []
+    for step in range(24):
+        batch = batches.draw(step)
+        parts = [batches.draw(step, rank, 2) for rank in range(2)]
+        assert same(batch.frames, torch.cat([part.frames for part in parts]))
+        assert batch.labels.shape[:2] == batch.own.shape == (2, 2)
+        assert batch.reduced.max() < batch.frames.shape[1]
+        lengths.append(batch.frames.shape[1])
+    assert set(lengths) == {5, 6}
 
 
 def test_a_reblurred_frame_has_itself_as_exact_label() -> None:
