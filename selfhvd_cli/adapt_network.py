@@ -172,13 +172,14 @@ def _train(run: Run) -> Generator[AdaptProgress, None, None]:
 def _finish(run: Run, base: Any, ended: End, seconds: float, steps: int) -> AdaptReport:
     """Write the best weights and the pictures, drop the checkpoint."""
     job, trainer = run.job, run.trainer
-    values = trainer.best_values
+    values, after = trainer.best_values, trainer.best
     improved = trainer.best_step > 0
     if run.networks.scratch and not improved:
-        values = trainer.average.values  # fresh parameters are nobody's base
+        # Fresh parameters are nobody's base: the last ones are handed out, with the figures that are theirs.
+        values, after = trainer.average.values, trainer.measured(trainer.averaged())
     figures = {
         "before": rounded(trainer.base),
-        "after": rounded(trainer.best),
+        "after": rounded(after),
         "best_step": trainer.best_step,
         "steps": trainer.step,
         "ended": ended,
@@ -194,7 +195,7 @@ def _finish(run: Run, base: Any, ended: End, seconds: float, steps: int) -> Adap
         base=run.networks.base,
         improved=improved,
         before=trainer.base,
-        after=trainer.best,
+        after=after,
         best_step=trainer.best_step,
         steps=trainer.step,
         ended=ended,

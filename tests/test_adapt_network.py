@@ -199,6 +199,16 @@ def test_what_is_learned_from_is_what_is_counted(base: Path, tmp_path: Path) -> 
     assert "1 of 2 scenes are shorter" in said
 
 
+def test_from_scratch_without_gain_it_tells_how_bad_the_weights_are(clip: Path, tmp_path: Path) -> None:
+    report = adapt(clip, tmp_path / "w.safetensors", init="scratch", steps=3, rate=0.03, average=0.0,
+                   clip_gradient=1e6, **SMALL)  # fmt: skip
+    assert not report.improved
+    last = json.loads(report.log.read_text().splitlines()[-1])["held_out"]
+    assert report.after.score == pytest.approx(last["score"], abs=1e-3)
+    assert report.after.score < report.before.score
+    assert json.loads(read_metadata(report.weights)["figures"])["after"] == last
+
+
 def test_missing_clips_and_wrong_names_are_told_at_once(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(InputFault, match="no such file"):
         adapt(tmp_path / "none.mp4", tmp_path / "w.safetensors")

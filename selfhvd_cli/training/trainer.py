@@ -122,7 +122,7 @@ class Trainer:
         self.history: History | None = None
         self.step = 0
         self.base_values = _copied(self.average.values)
-        self.base = self._untouched() if scratch else self._standing(restorer)
+        self.base = self._untouched() if scratch else self.measured(restorer)
         restorer.train()
         self.best, self.best_step, self.stale = self.base, 0, 0
         self.best_values = _copied(self.average.values)
@@ -184,7 +184,7 @@ class Trainer:
         """Score the averaged network on the held-out probes, keep it if it is the best, and refresh θ_k."""
         if self.history is not None and self.history.consider(self.restorer, self._look(), self.config):
             events.append(f"step {self.step}: SCSCM's earlier network was renewed")
-        now = self._standing(self.averaged())
+        now = self.measured(self.averaged())
         if now.beats(self.best, self.base):
             self.best, self.best_step, self.stale = now, self.step, 0
             self.best_values = _copied(self.average.values)
@@ -206,8 +206,8 @@ class Trainer:
         last = self.step > self.config.stage_two or self.config.stage_two == self.config.steps
         return patience is not None and self.stale >= patience and last
 
-    def _standing(self, restorer: Restorer) -> Standing:
-        """Measured by the leading process, for all."""
+    def measured(self, restorer: Restorer) -> Standing:
+        """How good a network is, measured by the leading process, for all."""
         found = [0.0, 0.0, 0.0]
         if self.processes.leads:
             restorer.eval()
