@@ -220,3 +220,16 @@ def test_missing_clips_and_wrong_names_are_told_at_once(clip: Path, tmp_path: Pa
         adapt(clip, tmp_path / "w.safetensors", precision="fp16")
     with pytest.raises(UsageFault, match="multiple of 8"):
         adapt(clip, tmp_path / "w.safetensors", init="scratch", crop=70)
+    with pytest.raises(UsageFault, match="--rate inf"):
+        adapt(clip, tmp_path / "w.safetensors", rate=float("inf"))
+    with pytest.raises(UsageFault, match="--seed -1"):
+        adapt(clip, tmp_path / "w.safetensors", seed=-1)
+
+
+def test_a_large_seed_is_one_as_well(clip: Path, tmp_path: Path) -> None:
+    job = AdaptJob((clip,), tmp_path / "w.safetensors", init="scratch", flow="dis", perceptual="none", device="cpu",
+                   precision="fp32", options={**SIZES, "steps": 2, "seed": 10**30}, checkpoint_every=1)  # fmt: skip
+    for wanted in (1, 2):  # the second goes on from the checkpoint of the first
+        steps = adapt_steps(job)
+        assert next(p.step.step for p in steps if p.step is not None) == wanted
+        steps.close()

@@ -76,7 +76,7 @@ def load_networks(job: AdaptJob, compute: Compute, seed: int) -> Generator[Adapt
     """
     row = architecture(job.model)
     if job.init == SCRATCH:
-        torch.manual_seed(seed)
+        torch.manual_seed(seed % 2**64)  # torch takes no more bits
         restorer, base, digest = row.restorer(), SCRATCH, ""
         yield from _give_flow(restorer, job)
         restorer.to(compute.device)

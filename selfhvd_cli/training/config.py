@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,8 +121,10 @@ class AdaptConfig:
         for name in ("reblurred", "sharp_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageFault(f"--{name.replace('_', '-')} {getattr(self, name)}: choose a share from 0 to 1.")
-        if not self.rate > 0:
-            raise UsageFault(f"--rate {self.rate}: must be above 0.")
+        if not 0 < self.rate < math.inf:
+            raise UsageFault(f"--rate {self.rate}: must be above 0, and a number.")
+        if self.seed < 0:
+            raise UsageFault(f"--seed {self.seed}: cannot be negative.")
         if self.refreshes < 0:
             raise UsageFault(f"--refreshes {self.refreshes}: cannot be negative.")
 

@@ -159,8 +159,8 @@ class Trainer:
             self.history = History(self.restorer, self._look())
         rate = learning_rate(step, config.steps, config.rate, warmup=config.rising_steps, floor=config.floor)
         set_rates(self.optimizer, rate, step / config.steps)
-        # Networks that draw random numbers draw the same ones in a resumed run.
-        torch.manual_seed(config.seed * 1_000_003 + step)
+        # Networks that draw random numbers draw the same ones in a resumed run. Torch takes no more than 64 bits.
+        torch.manual_seed((config.seed * 1_000_003 + step) % 2**64)
         batch = next(batches).to(self.compute.device)
         self.optimizer.zero_grad(set_to_none=True)
         if stage == 1:
