@@ -220,6 +220,9 @@ def test_missing_clips_and_wrong_names_are_told_at_once(clip: Path, tmp_path: Pa
         adapt(clip, tmp_path / "w.safetensors", precision="fp16")
     with pytest.raises(UsageFault, match="multiple of 8"):
         adapt(clip, tmp_path / "w.safetensors", init="scratch", crop=70)
+    for name, choices in (("flow", "sea-raft"), ("perceptual", "vgg19"), ("masks", "occlusion"), ("model", "lite")):
+        with pytest.raises(UsageFault, match=f"typo.*{choices}"):
+            adapt(clip, tmp_path / "w.safetensors", **{name: "typo"})
     with pytest.raises(UsageFault, match="--rate inf"):
         adapt(clip, tmp_path / "w.safetensors", rate=float("inf"))
     with pytest.raises(UsageFault, match="--seed -1"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from selfhvd_cli.device import Precision
 from selfhvd_cli.errors import UsageFault
@@ -82,6 +82,11 @@ class AdaptJob:
 
     def __post_init__(self) -> None:
         refuse_fp16(self.precision)
+        for name, choices in (("flow", get_args(FlowChoice)), ("perceptual", get_args(PerceptualChoice))):
+            if getattr(self, name) not in choices:
+                raise UsageFault(
+                    f"--{name} {getattr(self, name)}: there is none; choose one of {', '.join(choices)}."
+                )
         if self.minutes is not None and self.minutes <= 0:
             raise UsageFault(f"--minutes {self.minutes:g}: must be above 0.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from selfhvd_cli.errors import UsageFault
 
@@ -71,13 +71,16 @@ class AdaptConfig:
     """τ of Eq. 8: an aligned label with a smaller share of unmasked pixels is not used in stage 2."""
 
     clearly_sharper: float = 1.1
-    """How many times as sharp as the input an aligned label must be to teach anything in stage 1."""
+    """How many times as sharp as the input an aligned label must be to teach anything, in stage 1 and in stage 2: c_i
+    of Eq. 8 asks for this, too. Not in the paper, which takes every label in stage 1, and in stage 2 those that are
+    sharper than the network's output."""
 
     sevd: bool = True
     """Stage 2 learns from the clip without some of its sharp frames (Eq. 7)."""
 
     rscr: bool = True
-    """SEVD removes sharp frames at random; without it the network sees the whole clip."""
+    """SEVD removes sharp frames at random; without it the network sees the whole clip (paper, without RSCR: random
+    frames are removed)."""
 
     sis: bool = True
     """SEVD chooses the better of label and own output; without it always the label."""
@@ -125,6 +128,8 @@ class AdaptConfig:
             raise UsageFault(f"--rate {self.rate}: must be above 0, and a number.")
         if self.seed < 0:
             raise UsageFault(f"--seed {self.seed}: cannot be negative.")
+        if self.masks not in get_args(Masks):
+            raise UsageFault(f"--masks {self.masks}: no such masks; choose one of {', '.join(get_args(Masks))}.")
         if self.refreshes < 0:
             raise UsageFault(f"--refreshes {self.refreshes}: cannot be negative.")
 
