@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from selfhvd_cli.video.reader import open_reader
 
 FRAMES, SIZE = 30, (720, 1280)
 """Of a clip from photographs, where nothing else is asked for: frames; height and width."""
+
+CONTENTS = {"blurry", "sharp", "flow", "clip.json"}
+"""Of a clip's folder."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def synth(
 
     Raises:
         InputFault: nothing usable at `source`, or in the log.
-        UsageFault: `target` holds a clip of that name already and `overwrite` is off, or a video cannot be asked for
-            what is.
+        UsageFault: `target` holds a clip of that name already and `overwrite` is off, or something that is no clip;
+            the clips would replace or join what they are made from; or a video cannot be asked for what is.
         DiskFault: a file could not be written.
     """
     if not source.exists():
@@ -87,18 +90,26 @@ def synth(
     if not photos:
         asked = {"clips": clips, "frames": frames, "size": size, "severity": severity, "noise": night}
         _refuse_for_video(source, asked | {"motion": motion, "flow": flow or None})
-        yield from _from_video(source, target / source.stem, overwrite)
+        folder = target / Path(os.path.abspath(source)).stem  # "." and ".." have a name, too
+        _check_place(folder, (source,), overwrite)
+        yield from _from_video(source, folder)
         return
     clips, frames, size = 1 if clips is None else clips, FRAMES if frames is None else frames, size or SIZE
     if min(size) < 64 or clips < 1 or frames < 2 or seed < 0:
         raise UsageFault(
             f"need clips >= 1, frames >= 2, sides >= 64 and seed >= 0; got {clips}, {frames}, {size} and {seed}."
         )
+    folders = [target / f"clip_{number:03d}" for number in range(clips)]
+    if source.is_dir() and _within(target, source):
+        raise UsageFault(
+            f"{target}: lies in {source}, whose photographs its pictures would join; choose another folder with -o."
+        )
+    for folder in folders:
+        _check_place(folder, (source, *photos, *([] if motion is None else [motion])), overwrite)
     log = None if motion is None else read_rotation_log(motion)
-    for number in range(clips):
+    for number, folder in enumerate(folders):
         yield from _from_photos(
-            photos, target / f"clip_{number:03d}", frames, size, (seed, number), severity, night, flow is not False,
-            overwrite, log,
+            photos, folder, frames, size, (seed, number), severity, night, flow is not False, log
         )  # fmt: skip
 
 
@@ -120,14 +131,13 @@ def _from_photos(
     severity: float | None,
     night: bool | None,
     flow: bool,
-    overwrite: bool,
     motion: RotationLog | None,
 ) -> Iterator[SynthReport]:
     rng = np.random.default_rng(seed)
     chosen = [photos[int(i)] for i in rng.permutation(len(photos))[:3]]
     drawn = int(rng.integers(2**31))
     clip = draw_clip(read_photos(chosen), size, frames, drawn, severity=severity, night=night, motion=motion)
-    part = _begin(folder, overwrite, ("blurry", "sharp", "flow") if flow else ("blurry", "sharp"))
+    part = _begin(folder, ("blurry", "sharp", "flow") if flow else ("blurry", "sharp"))
     extents = clip.extents()
     for number in range(frames):
         frame = clip.frame(number)
@@ -155,8 +165,8 @@ def _from_photos(
     )
 
 
-def _from_video(source: Path, folder: Path, overwrite: bool) -> Iterator[SynthReport]:
-    part = _begin(folder, overwrite, ("blurry", "sharp"))
+def _from_video(source: Path, folder: Path) -> Iterator[SynthReport]:
+    part = _begin(folder, ("blurry", "sharp"))
     averaged: list[int] = []
     with open_reader(source) as reader:
         frames: Iterator[Bytes] = (
@@ -176,10 +186,41 @@ def _from_video(source: Path, folder: Path, overwrite: bool) -> Iterator[SynthRe
     _finish(part, folder, {"video": source.name, "averaged_frames": averaged, "sharp": [n == 1 for n in averaged]})
 
 
-def _begin(folder: Path, overwrite: bool, kinds: tuple[str, ...]) -> Path:
+def _check_place(folder: Path, inputs: Iterable[Path], overwrite: bool) -> None:
+    """Refuse a clip's folder whose making would cost anything but an earlier clip.
+
+    Raises:
+        UsageFault: it exists and `overwrite` is off; it, or its `.part`, is an input or holds one; or what is there
+            is no clip.
+    """
+    part = _part_of(folder)
+    for source in inputs:
+        if _within(source, folder) or _within(source, part):
+            raise UsageFault(
+                f"{folder}: the clip would replace {source}, which it is made from; choose another folder with -o."
+            )
     if folder.exists() and not overwrite:
         raise UsageFault(f"{folder}: exists already; choose another folder, or add --overwrite.")
-    part = folder.with_name(folder.name + ".part")
+    if os.path.lexists(folder) and not (folder / "clip.json").is_file():
+        raise UsageFault(f"{folder}: is no clip of an earlier run, so it is not replaced; choose another folder.")
+    if os.path.lexists(part) and (not part.is_dir() or {each.name for each in part.iterdir()} - CONTENTS):
+        raise UsageFault(
+            f"{part}: is in the way, and no clip that an earlier run left; move it, or choose another -o."
+        )
+
+
+def _within(inner: Path, outer: Path) -> bool:
+    """Whether `inner` is `outer`, or lies below it; through links, and where the disk takes A for a, too."""
+    inner, outer = inner.resolve(), outer.resolve()
+    return outer.exists() and any(place.exists() and place.samefile(outer) for place in (inner, *inner.parents))
+
+
+def _part_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".part")
+
+
+def _begin(folder: Path, kinds: tuple[str, ...]) -> Path:
+    part = _part_of(folder)
     try:
         shutil.rmtree(part, ignore_errors=True)
         for kind in kinds:

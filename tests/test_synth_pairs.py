@@ -125,6 +125,52 @@ def test_what_exists_is_not_overwritten(photo: Path, tmp_path: Path) -> None:
     assert len(list(synth(photo, tmp_path / "out", frames=3, size=(64, 64), overwrite=True))) == 3
 
 
+@pytest.mark.parametrize("where", [".", "frames/..", "link"])
+def test_a_clip_never_replaces_the_frames_it_is_made_from(
+    where: str, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    source = tmp_path / "frames"
+    source.mkdir()
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(source / f"{number}.png"), picture)
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageFault, match="made from"):
+        list(synth(source, tmp_path / where, overwrite=True))
+    assert len(list(source.iterdir())) == 12
+
+
+def test_the_folder_one_is_in_has_a_name(
+    pictures: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+    (tmp_path / "below").mkdir()
+    for inside, source in ((tmp_path, "."), (tmp_path / "below", "..")):
+        monkeypatch.chdir(inside)
+        list(synth(Path(source), tmp_path / "out", overwrite=True))
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [tmp_path.name]
+
+
+def test_clips_neither_replace_nor_join_the_photographs(photo: Path, tmp_path: Path) -> None:
+    album = tmp_path / "clip_000" / "album"
+    album.mkdir(parents=True)
+    photo.rename(album / "photo.png")
+    for target in (tmp_path, album, album / "pairs"):
+        with pytest.raises(UsageFault, match="choose another folder"):
+            list(synth(album, target, frames=2, size=(64, 64), overwrite=True))
+    assert [path.name for path in album.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize("name", ["clip_000", "clip_000.part"])
+def test_a_folder_that_is_no_clip_is_not_replaced(name: str, photo: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "out" / name / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("work of years")
+    with pytest.raises(UsageFault, match="no clip"):
+        list(synth(photo, tmp_path / "out", frames=2, size=(64, 64), overwrite=True))
+    assert mine.read_text() == "work of years"
+
+
 def test_nothing_to_make_pairs_from(tmp_path: Path) -> None:
     with pytest.raises(InputFault, match="no such"):
         list(synth(tmp_path / "missing", tmp_path / "out"))
