@@ -99,9 +99,10 @@ def deblur(
     words = click.get_current_context().meta.get(WORDS, ())
     encoding = Encoding(codec, crf, preset, hardware)
     batch = plan_batch(inputs, output)
-    if skip_existing:
+    # A taste has a place of its own, which it guards itself: a result that is there already is not touched.
+    if skip_existing and not taste:
         batch = without_existing(batch)
-    for pair in batch.pairs:
+    for pair in () if taste else batch.pairs:
         check_target(pair.source, pair.target, overwrite)
     for path in batch.skipped:
         console.say(f"{path}: left aside, it is done already")

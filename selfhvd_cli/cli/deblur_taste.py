@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
@@ -36,8 +37,23 @@ def run_taste(console: Console, job: DeblurJob, words: Sequence[str]) -> None:
 
 
 def rest_command(words: Sequence[str]) -> str:
-    """The command that does what `words` would do without `--taste`."""
-    return shlex.join(["selfhvd", "deblur", *(word for word in words if word != "--taste")])
+    """The command that does what `words` would do without `--taste`.
+
+    Without `--overwrite`, too: that was said of the taste, and would here replace a finished result.
+    """
+    end = words.index("--") if "--" in words else len(words)
+    kept = [_without_overwrite(word) for word in words[:end] if word != "--taste"]
+    return shlex.join(["selfhvd", "deblur", *(word for word in kept if word), *words[end:]])
+
+
+def _without_overwrite(word: str) -> str:
+    """A word of the command line less its part in overwriting; empty where that was all it said."""
+    if word in ("--overwrite", "-y"):
+        return ""
+    if not re.fullmatch(r"-[fnqv]*f[fnqv]*", word):  # flags written as one, such as -fq
+        return word
+    left = word.replace("f", "")
+    return "" if left == "-" else left
 
 
 def _say(console: Console, made: Taste, command: str) -> None:

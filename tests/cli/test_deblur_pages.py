@@ -65,3 +65,17 @@ def test_a_taste_prints_the_command_for_the_rest(tmp_path: Path, weights: Path) 
     assert json.loads(result.stdout)["command"] == command
     assert (tmp_path / "my clip_taste.mp4").exists()
     assert not (tmp_path / "my clip_deblurred.mp4").exists()
+
+
+def test_a_taste_beside_a_finished_result_leaves_it_and_does_not_propose_to_replace_it(
+    tmp_path: Path, weights: Path
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", times=(0, 20, 40), sound=False)
+    done = tmp_path / "clip_deblurred.mp4"
+    done.write_bytes(b"precious")
+    first = run(clip, "--taste", "--weights", weights, "--skip-existing")
+    assert first.exit_code == 0, first.stderr
+    again = run("-qf", clip, "--taste", "--weights", weights, "--overwrite", "-y", "--json")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["command"] == f"selfhvd deblur -q {clip} --weights {weights} --json"
+    assert done.read_bytes() == b"precious"
