@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from selfhvd_cli.cli.progress import length, size
 from selfhvd_cli.clip import frames_in_words
-from selfhvd_cli.deblurring.kept import Kept
+from selfhvd_cli.deblurring.kept import Kept, target_of
 from selfhvd_cli.deblurring.report import DeblurPlan, DeblurReport
 
 STAGES = {"decode": "decoding", "restore": "the network", "encode": "encoding"}
@@ -31,7 +32,8 @@ def kept_in_words(kept: Kept, several: bool) -> str:
     frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else frames_in_words(kept.frames)
     how = "the same command with --skip-existing" if several else "the same command"
     where = f"{size(kept.bytes)} in {kept.folder}"
-    return f"{frames} are kept ({where}): {how} goes on from there, selfhvd jobs clean removes them"
+    clean = f"selfhvd jobs clean {shlex.quote(str(target_of(kept.folder)))}"
+    return f"{frames} are kept ({where}): {how} goes on from there, {clean} removes them"
 
 
 def report_in_words(report: DeblurReport) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections import deque
@@ -197,9 +198,10 @@ class Resume:
             other = read_manifest(folder)
             if folder != self._hold.folder and other is not None and other.segments:
                 differs = difference(other.settings, self._manifest.settings)
+                clean = f"selfhvd jobs clean {shlex.quote(str(self._job.target))}"
                 self._messages.append(
                     f"{folder.name} keeps {other.frames} frames of an interrupted run with other settings "
-                    f"({differs}); selfhvd jobs clean removes it"
+                    f"({differs}); {clean} removes it"
                 )
 
     def _find(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,13 +56,23 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(clip: Path, monkeypatch: pyte
     result = cut_off(monkeypatch, KeyboardInterrupt, clip)
     assert result.exit_code == 130
     assert f"interrupted; {kept(result)} of 13 frames are kept (" in result.stderr
-    assert "the same command goes on from there, selfhvd jobs clean removes them" in result.stderr
+    target = clip.with_name("clip_deblurred.mp4")
+    assert f"the same command goes on from there, selfhvd jobs clean {target} removes them" in result.stderr
     assert result.stderr.count("Error (") == 1
     again = deblur(clip)
     assert again.exit_code == 0, again.stderr
     assert f"going on after the {kept(result)} frames kept of an interrupted run" in again.stderr
     assert f"13 frames, {kept(result)} of them before it was interrupted, in" in again.stderr
     assert sorted(path.name for path in clip.parent.iterdir()) == ["clip.mp4", "clip_deblurred.mp4"]
+
+
+def test_what_it_says_of_cleaning_is_true(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = clip.replace(clip.with_name("my clip.mp4"))
+    result = cut_off(monkeypatch, KeyboardInterrupt, clip)
+    said = re.search(r"selfhvd (jobs clean .*) removes them", result.stderr)
+    assert said is not None, result.stderr
+    assert CliRunner().invoke(selfhvd, shlex.split(said[1])).exit_code == 0
+    assert [path.name for path in clip.parent.iterdir()] == ["my clip.mp4"]
 
 
 def test_a_run_that_fails_says_it_too(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
