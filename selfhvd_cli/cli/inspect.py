@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from selfhvd_cli.cli.console import Console, pass_console
-from selfhvd_cli.cli.options import Command, option, output_options, span_options
+from selfhvd_cli.cli.options import Command, option, output_options, overwrite_option, span_options
 from selfhvd_cli.cli.progress import length, paced_display, size
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.moments import Moment
@@ -39,6 +39,7 @@ LISTED = 12
 @option("--estimate/--no-estimate", default=True, show_default=True,
         help="Where deblurring helps, try the network for a moment to tell what it will cost here.")  # fmt: skip
 @span_options
+@overwrite_option
 @output_options
 @pass_console
 def inspect(
@@ -49,19 +50,22 @@ def inspect(
     estimate: bool,
     start: Moment | None,
     duration: Moment | None,
+    overwrite: bool,
 ) -> None:
     """Show where CLIP is blurred and how much, which frames are sharp, and whether deblurring or adapting will help.
 
-    CLIP is a video or a folder of numbered frames. Nothing is changed or downloaded.
+    CLIP is a video or a folder of numbered frames. The clip is not changed, and nothing is downloaded.
     """
     from selfhvd_cli.inspect_clip import inspect_steps
-    from selfhvd_cli.quality.plots import save_plot
+    from selfhvd_cli.quality.plots import plot_bytes
+    from selfhvd_cli.quality.side_file import side_file, write_side_file
 
+    plot_file = side_file("--plot", plot, ".png", [clip], overwrite)
     steps = inspect_steps(clip, segment, start, duration, estimate)
     with paced_display(console, clip.name) as show:
         found = run_through(steps, lambda step: step.inspection, lambda step: show("inspect", step.done, step.total))
-    if plot is not None:
-        save_plot(_plot_of(found), plot)
+    if plot_file is not None:
+        write_side_file(plot_file, plot_bytes(_plot_of(found), "png"))
     _say(console, found)
     if plot is not None:
         console.say(f"plot: {plot}")

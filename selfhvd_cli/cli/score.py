@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,11 @@ from selfhvd_cli.cli.options import (
     offline_option,
     option,
     output_options,
+    overwrite_option,
     seed_option,
     span_options,
 )
 from selfhvd_cli.cli.progress import paced_display
-from selfhvd_cli.errors import DiskFault
 from selfhvd_cli.steps import run_through
 
 if TYPE_CHECKING:
@@ -47,29 +46,36 @@ def _list_metrics(context: click.Context, parameter: click.Parameter, value: boo
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_metrics,
               help="List the metrics and end.")  # fmt: skip
 @option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Score each so manyth frame.")
-@option("--csv", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+@option("--csv", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
         help="Write the values of every frame.")  # fmt: skip
 @option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
         help="Draw the metrics over time.")  # fmt: skip
 @span_options
+@overwrite_option
 @device_option
 @offline_option
 @seed_option
 @output_options
 @pass_console
-def score(console: Console, videos: Sequence[Path], csv: Path | None, plot: Path | None, **given: Any) -> None:
+def score(
+    console: Console, videos: Sequence[Path], csv: Path | None, plot: Path | None, overwrite: bool, **given: Any
+) -> None:
     """Measure the quality of each VIDEO; with two or more, arrows tell which are better than the first.
 
     A VIDEO is a file or a folder of numbered frames. ± is half the 95 % interval of the mean over frames; ▲ and ▼
     mean that the difference to the first video, frame by frame, is surely better or worse, ≈ that it may be chance.
     """
     from selfhvd_cli.quality.report import as_csv
+    from selfhvd_cli.quality.side_file import side_file, write_side_file
 
+    inputs = [*videos, *([] if given["reference"] is None else [given["reference"]])]
+    table_file = side_file("--csv", csv, ".csv", inputs, overwrite)
+    plot_file = side_file("--plot", plot, ".png", inputs, overwrite)
     report = _score(console, tuple(videos), **given)
-    if csv is not None:
-        write_text(csv, as_csv(report))
-    if plot is not None:
-        _plot(report, plot)
+    if table_file is not None:
+        write_side_file(table_file, as_csv(report).encode())
+    if plot_file is not None:
+        write_side_file(plot_file, _plot(report))
     _say(console, report)
     for path in (csv, plot):
         if path is not None:
@@ -102,8 +108,8 @@ def _say(console: Console, report: ScoreReport) -> None:
         console.say(note, "dim")
 
 
-def _plot(report: ScoreReport, target: Path) -> None:
-    from selfhvd_cli.quality.plots import Series, plot_scores, save_plot
+def _plot(report: ScoreReport) -> bytes:
+    from selfhvd_cli.quality.plots import Series, plot_bytes, plot_scores
     from selfhvd_cli.training.sharpness import SEGMENT, find_sharp_frames
 
     names = short_names([video.video for video in report.videos])
@@ -113,7 +119,7 @@ def _plot(report: ScoreReport, target: Path) -> None:
             found = find_sharp_frames(one.values, max(1, SEGMENT // report.every))
             times = [video.times[frame] for frame in one.frames]
             sharp.append(Series(name, times, one.values, found.indices, found.threshold))
-    save_plot(plot_scores(report, names, sharp), target)
+    return plot_bytes(plot_scores(report, names, sharp), "png")
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -123,18 +129,3 @@ def short_names(paths: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(path) for path in paths]
-
-
-def write_text(target: Path, text: str) -> None:
-    """Write a text file; it appears whole or not at all.
-
-    Raises:
-        DiskFault: it cannot be written there.
-    """
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, target)
-    except OSError as fault:
-        part.unlink(missing_ok=True)
-        raise DiskFault(f"{target}: cannot be written ({fault.strerror}); choose another place.") from fault

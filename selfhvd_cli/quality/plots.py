@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-from selfhvd_cli.errors import DiskFault
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,21 +90,6 @@ def plot_each_score(report: ScoreReport, names: Sequence[str], sharp: Sequence[S
         figure, (axes,) = _figure(1, NARROW)
         draw(axes)
         yield figure
-
-
-def save_plot(figure: Figure, target: Path) -> None:
-    """Write a figure as PNG; it appears whole or not at all.
-
-    Raises:
-        DiskFault: it cannot be written there.
-    """
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_bytes(plot_bytes(figure, "png"))
-        os.replace(part, target)
-    except OSError as fault:
-        part.unlink(missing_ok=True)
-        raise DiskFault(f"{target}: cannot be written ({fault.strerror}); choose another place.") from fault
 
 
 def plot_bytes(figure: Figure, kind: Literal["png", "svg"]) -> bytes:

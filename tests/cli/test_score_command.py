@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pytest
 from click.testing import CliRunner
 from made_clips import shaken, write_folder
 
@@ -38,6 +41,31 @@ def test_the_list_names_the_papers_metrics() -> None:
     result = CliRunner().invoke(selfhvd, ["score", "--list"])
     assert result.exit_code == 0
     assert {"musiq", "maniqa", "psnr", "piqe"} <= {line.split()[0] for line in result.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(("option", "name"), [("--csv", "values.csv"), ("--plot", "plot.png")])
+def test_what_is_written_beside_replaces_nothing_unasked(option: str, name: str, tmp_path: Path) -> None:
+    clip = str(write_folder(tmp_path / "clip", shaken([0, 1])))
+    words = ["score", clip, "--metrics", "sharpness", option]
+    target = tmp_path / name
+    target.write_text("mine")
+    refused = CliRunner().invoke(selfhvd, [*words, str(target)])
+    assert refused.exit_code == 2
+    assert option in refused.stderr
+    assert target.read_text() == "mine"
+    assert CliRunner().invoke(selfhvd, [*words, str(target), "-f"]).exit_code == 0
+    assert target.read_bytes() != b"mine"
+    assert CliRunner().invoke(selfhvd, [*words, str(tmp_path / "clip.mov")]).exit_code == 2
+    assert CliRunner().invoke(selfhvd, [*words, str(tmp_path / "no" / name)]).exit_code == 7
+
+
+def test_the_video_that_is_scored_is_never_replaced(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.png"
+    cv2.imwrite(str(clip), np.zeros((64, 64, 3), np.uint8))
+    before = clip.read_bytes()
+    words = ["score", str(clip), "--metrics", "sharpness", "--plot", str(clip), "-f"]
+    assert CliRunner().invoke(selfhvd, words).exit_code == 2
+    assert clip.read_bytes() == before
 
 
 def test_bad_input_ends_with_its_code(tmp_path: Path) -> None:
