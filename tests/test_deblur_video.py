@@ -28,6 +28,7 @@ from selfhvd_cli.errors import InputFault, UsageFault, WeightsFault
 from selfhvd_cli.restore.guard import ELSEWHERE, NO_NUMBERS
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.pixels import to_rgb
+from selfhvd_cli.weights.save import save_state_dict
 
 
 @pytest.fixture
@@ -188,6 +189,13 @@ def test_a_fault_of_the_network_leaves_nothing_behind(
     with pytest.raises(RuntimeError, match="a defect"):
         deblur(clip, tmp_path / "out.mp4", weights=weights)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_weights_of_what_restores_no_videos_are_refused_without_advice_to_use_it(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_state_dict(path, {"head.weight": torch.zeros(2, 2)}, {"architecture": "musiq"})
+    with pytest.raises(WeightsFault, match=r"belong to musiq.*they restore no videos"):
+        deblur(clip, tmp_path / "out.mp4", weights=path)
 
 
 def test_weights_of_another_network_are_refused_by_name(clip: Path, weights: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from selfhvd_cli.errors import WeightsFault
-from selfhvd_cli.restore.architectures import Architecture, architecture
+from selfhvd_cli.restore.architectures import ARCHITECTURES, Architecture, architecture
 from selfhvd_cli.restore.arrange import arrange
 from selfhvd_cli.restore.restorer import Restorer
 from selfhvd_cli.weights.check import check_state_dict
@@ -93,4 +93,5 @@ def fresh_restorer(model: str, device: torch.device) -> Loaded:
 
 def _check_architecture(weights: str, stated: str, model: str) -> None:
     if stated and stated != model:
-        raise WeightsFault(f"--weights {weights}: these belong to {stated}, not to {model}; add --model {stated}.")
+        remedy = f"add --model {stated}" if stated in ARCHITECTURES else "they restore no videos"
+        raise WeightsFault(f"--weights {weights}: these belong to {stated}, not to {model}; {remedy}.")

@@ -234,4 +234,6 @@ def _advice(
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+    """As a shell and a command take it: `-h.mp4` alone would be taken for options."""
+    words = str(path)
+    return shlex.quote(f"./{words}" if words.startswith("-") else words)

@@ -52,6 +52,16 @@ def test_what_deblurring_would_cost_here_is_estimated_where_it_helps(
     assert sharp.deblur_device == "", "nothing is tried where deblurring would not help"
 
 
+def test_a_clip_named_like_an_option_is_no_option_in_what_is_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path("-h.mp4"), shaken([0, 0, 0, 2, 2, 2, 0, 0]))
+    found = inspect(Path("-h.mp4"), estimate=False)
+    assert found.commands
+    assert all("./-h.mp4" in command for command in found.commands)
+
+
 def test_stretches_a_moment_apart_are_one(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", shaken([0, 0, 2, 2, 0, 2, 2, 0, 0, 0], 64, 48), rate=30)
     (only,) = inspect(clip, estimate=False).stretches
