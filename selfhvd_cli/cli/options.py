@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from selfhvd_cli.cli.console import Console
-from selfhvd_cli.cli.parameters import AutoNumber, MemoryType, MomentType
+from selfhvd_cli.cli.parameters import AutoNumber, MemoryType, MomentType, stricter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,10 +36,15 @@ WORDS = "selfhvd.words"
 
 
 class Command(click.Command):
-    """A command that understands `FFMPEG_HABITS` for the options it has, the config file and `--print-config`."""
+    """A command that understands `FFMPEG_HABITS` for the options it has, the config file and `--print-config`.
+
+    Its values are taken as `parameters.stricter` has them.
+    """
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
+        for parameter in self.params:
+            parameter.type = stricter(parameter)
         about = "Print the settings, and where each comes from, and end."
         self.params.append(click.Option(["--print-config"], is_flag=True, expose_value=False, help=about))
 

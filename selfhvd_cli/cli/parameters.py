@@ -1,13 +1,15 @@
-"""Kinds of option values: a moment, a size in memory, an age, a number or `auto`."""
+"""Kinds of values: a moment, a size in memory, an age, a number or `auto`; paths and words that are not empty."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import click
 
-from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import Moment, parse_moment
 
 _UNITS = {"": 2**30, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -70,6 +72,66 @@ class AutoNumber(click.ParamType):
         if not value.strip().isdecimal() or int(value) < self.minimum:
             self.fail(f'"{value}" is neither auto nor a number of at least {self.minimum}.', parameter, context)
         return int(value)
+
+
+class Word(click.types.StringParamType):
+    """A text that is not empty."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        _refuse_empty(self, value, parameter, context)
+        return super().convert(value, parameter, context)
+
+
+class PathName(click.Path):
+    """A path as a `click.Path` describes it that is not empty; an empty one would be the current folder."""
+
+    def __init__(self, like: click.Path) -> None:
+        super().__init__(
+            like.exists, like.file_okay, like.dir_okay, like.writable, like.readable, like.resolve_path,
+            like.allow_dash, like.type, like.executable,
+        )  # fmt: skip
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        _refuse_empty(self, value, parameter, context)
+        return super().convert(value, parameter, context)
+
+
+class InputPath(PathName):
+    """The path of an input. One that may not be read is no mistake in the command line, as a `click.Path` has it.
+
+    Of several files it is left to whoever reads it: the others may go on.
+    """
+
+    def __init__(self, like: click.Path, several: bool) -> None:
+        super().__init__(like)
+        self.readable = False
+        self._several = several
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        path = super().convert(value, parameter, context)
+        folder = os.path.isdir(path)
+        if folder or not self._several:
+            wanted = os.R_OK | os.X_OK if folder else os.R_OK
+            if os.path.exists(path) and not os.access(path, wanted):
+                raise InputFault(
+                    f"{Path(path)}: no permission to read it; copy it to where you may, or have its owner allow it."
+                )
+        return path
+
+
+def stricter(parameter: click.Parameter) -> click.ParamType:
+    """The type of a parameter, less what slips through click's own and can only be a mistake."""
+    kind = parameter.type
+    if isinstance(kind, click.Path) and not isinstance(kind, PathName):
+        return InputPath(kind, parameter.nargs != 1) if isinstance(parameter, click.Argument) else PathName(kind)
+    return Word() if kind is click.STRING else kind
+
+
+def _refuse_empty(
+    kind: click.ParamType, value: Any, parameter: click.Parameter | None, context: click.Context | None
+) -> None:
+    if value == "":
+        kind.fail("it is empty, as where a variable of the shell is not set; say what you mean.", parameter, context)
 
 
 def width_height(text: str) -> tuple[int, int]:
