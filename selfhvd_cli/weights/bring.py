@@ -40,6 +40,8 @@ def bring_in(
     chosen = spec.name if spec else name or re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._")
     if not NAME.fullmatch(chosen):
         raise WeightsFault(f"{chosen!r} is no usable name: letters, digits, dots, dashes; give one with --name NAME.")
+    # A file's own stem may be an entry's name, too, and the entry would be hidden by it or hide it.
+    spec = spec or manifest().get(chosen)
     trust = _check_entry(spec, file, digest)
     target = imported_folder() / f"{chosen}.safetensors"
     if target.exists() and not overwrite:
