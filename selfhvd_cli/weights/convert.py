@@ -23,6 +23,9 @@ SIZE_LIMIT = 8 << 30
 
 REFUSED = "it may run code when opened, so it was not opened further; ask its author for a safetensors file."
 
+DAMAGED = (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What torch raises where a checkpoint is damaged."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -128,9 +131,15 @@ def _unpickle(source: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_harmless()):
             return torch.load(source, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as fault:
-        raise WeightsFault(f"{source}: refused: {_first_line(fault)}; {REFUSED}") from fault
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as fault:
+    except OSError as fault:
+        raise WeightsFault(f"{source}: cannot be read ({fault.strerror or fault}); get the file again.") from fault
+    except (pickle.UnpicklingError, *DAMAGED) as fault:
+        if not _is_saved_by_torch(source):
+            raise WeightsFault(
+                f"{source}: no checkpoint: neither torch.save nor safetensors wrote it; name the file of weights."
+            ) from None
+        if isinstance(fault, pickle.UnpicklingError):
+            raise WeightsFault(f"{source}: refused: {_reason(fault)}; {REFUSED}") from fault
         raise WeightsFault(
             f"{source}: no checkpoint that can be read ({_first_line(fault)}); get the file again."
         ) from fault
@@ -165,6 +174,18 @@ def _strided() -> Any:
     import torch
 
     return torch.strided
+
+
+def _is_saved_by_torch(source: Path) -> bool:
+    """Whether a file begins as an archive or a pickle does."""
+    with source.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def _reason(fault: pickle.UnpicklingError) -> str:
+    """What was met in the file, without torch's advice to switch off the very check that met it."""
+    met = next((line for line in str(fault).splitlines() if "nsupported" in line), "it holds more than weights")
+    return met.rpartition("error:")[2].strip().partition(". ")[0].rstrip(".")[:200]
 
 
 def _first_line(fault: BaseException) -> str:

@@ -191,6 +191,8 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, zipped: 
     with pytest.raises(WeightsFault, match="refused") as caught:
         resolve(str(tmp_path / "evil.pth"))
     assert caught.value.exit_code == 5
+    assert "mkdir" in caught.value.message
+    assert "weights_only" not in caught.value.message, "no advice to open it all the same"
     assert not proof.exists()
     pickle.loads(pickle.dumps(Bomb(proof)))
     assert proof.exists(), "the bomb of this test is none"
@@ -202,6 +204,14 @@ def test_a_plain_pickle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsFault):
         resolve(str(tmp_path / "evil.pth"))
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("content", [b"\0\0\0\x18ftypqt  \0\0\0\0", b"hello world", b""])
+def test_a_file_that_is_no_checkpoint_is_said_to_be_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "clip.mov").write_bytes(content)
+    with pytest.raises(WeightsFault, match="no checkpoint") as caught:
+        bring_in(tmp_path / "clip.mov")
+    assert "weights_only" not in caught.value.message
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
@@ -315,6 +325,18 @@ def test_a_published_file_with_another_hash_is_refused_under_its_name(tmp_path: 
     path, record, _ = bring_in(file, "my-basicvsrpp")
     assert record.trust == "import"
     assert resolve("my-basicvsrpp") == path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("lite", "embedded network's name"), ("musiq", "not the published musiq"), ("vgg19", "of vgg19")],
+)
+def test_a_file_called_like_an_entry_is_checked_as_one(name: str, words: str, tmp_path: Path) -> None:
+    save_state_dict(tmp_path / f"{name}.safetensors", marks("lite"), {})
+    with pytest.raises(WeightsFault, match=words):
+        bring_in(tmp_path / f"{name}.safetensors")
+    _, record, _ = bring_in(tmp_path / f"{name}.safetensors", "mine")
+    assert record.architecture == "lite"
 
 
 def test_imported_weights_are_not_overwritten_unasked(tmp_path: Path) -> None:
