@@ -171,6 +171,6 @@ def default_for(architecture: str) -> WeightSpec:
         if spec.architecture == architecture:
             return spec
     raise WeightsFault(
-        f"{architecture}: no published weights are known; give a file with --weights FILE, "
-        f"or train your own: selfhvd pretrain DIR --model {architecture} -o WEIGHTS"
+        f"{architecture}: no published weights are known; give a file of yours with --weights FILE, "
+        "or choose another --model."
     )

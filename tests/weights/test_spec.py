@@ -61,8 +61,9 @@ def test_the_embedded_network_is_whole() -> None:
 def test_defaults() -> None:
     assert default_for("lite").name == "lite"
     assert default_for("basicvsrpp").name == "basicvsrpp_gopro"
-    with pytest.raises(WeightsFault, match="--weights FILE"):
+    with pytest.raises(WeightsFault, match="--weights FILE") as caught:
         default_for("ifirnn")
+    assert "pretrain" not in caught.value.message, "it trains lite alone"
 
 
 @pytest.mark.parametrize(
