@@ -151,16 +151,16 @@ def path_command(console: Console, name: str) -> None:
 
 @weights.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", default="", help="What to call them; default: the entry they belong to, or the file's stem.")
-@click.option("--architecture", default="", help="The network they must fit; default: what their keys look like.")
+@click.option("--name", help="What to call them; default: the entry they belong to, or the file's stem.")
+@click.option("--architecture", help="The network they must fit; default: what their keys look like.")
 @overwrite_option
 @output_options
 @pass_console
-def import_command(console: Console, file: Path, name: str, architecture: str, overwrite: bool) -> None:
+def import_command(console: Console, file: Path, name: str | None, architecture: str | None, overwrite: bool) -> None:
     """Bring in a checkpoint you have, such as one from a Drive link; FILE itself is left as it is."""
     from selfhvd_cli.weights.bring import bring_in
 
-    path, record, conversion = bring_in(file, name, architecture, overwrite)
+    path, record, conversion = bring_in(file, name or "", architecture or "", overwrite)
     console.say(f"{record.name}: {conversion}")
     if record.trust == "import":
         console.say(f"No hash is published for it; sha256 {record.source_sha256} is remembered.")
