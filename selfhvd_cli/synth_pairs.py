@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,47 @@ class SynthReport:
     """Whether the recorded frame counts as sharp."""
 
 
+@dataclass(frozen=True)
+class SynthClip:
+    """One finished clip."""
+
+    folder: Path
+    frames: int
+    sharp: int
+    """How many of them count as sharp."""
+
+
 def synth(
+    source: str | Path,
+    target: str | Path,
+    *,
+    clips: int | None = None,
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+    severity: float | None = None,
+    night: bool | None = None,
+    flow: bool | None = None,
+    motion: str | Path | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[SynthReport], object] | None = None,
+) -> tuple[SynthClip, ...]:
+    """Make blurry/sharp pairs; the twin of `selfhvd synth`. What is made of what, and the faults: `synth_steps`."""
+    source, target = Path(source), Path(target)
+    made: dict[str, list[bool]] = {}
+    steps = synth_steps(
+        source, target, clips=clips, frames=frames, size=size, seed=seed, severity=severity, night=night, flow=flow,
+        motion=None if motion is None else Path(motion), overwrite=overwrite,
+    )  # fmt: skip
+    with closing(steps):
+        for report in steps:
+            made.setdefault(report.clip, []).append(report.sharp)
+            if on_progress is not None:
+                on_progress(report)
+    return tuple(SynthClip(target / clip, len(kinds), sum(kinds)) for clip, kinds in made.items())
+
+
+def synth_steps(
     source: Path,
     target: Path,
     *,
@@ -58,11 +99,12 @@ def synth(
     flow: bool | None = None,
     motion: Path | None = None,
     overwrite: bool = False,
-) -> Iterator[SynthReport]:
+) -> Generator[SynthReport, None, None]:
     """Write `target/<clip>/{blurry,sharp}/000000.png`, exact flow to the next frame, and `clip.json`.
 
     A photograph or a folder of photographs gives clips of hand shake; a video or a folder of numbered frames is
-    averaged as in the paper's GoProShake, without flow. A clip's folder appears when it is complete.
+    averaged as in the paper's GoProShake, without flow. A clip's folder appears when it is complete. One
+    report a frame.
 
     Args:
         source: photograph, folder of photographs, sharp video, or folder of numbered sharp frames, see

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.errors import InputFault, UsageFault
-from selfhvd_cli.synth_pairs import synth
+from selfhvd_cli.synth_pairs import SynthReport, synth
 
 
 @pytest.fixture
@@ -26,8 +26,12 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_photographs_become_pairs_with_flow(photo: Path, tmp_path: Path) -> None:
-    reports = list(synth(photo, tmp_path / "out", clips=2, frames=4, size=(64, 96), severity=5.0))
-    assert len(reports) == 8
+    seen: list[SynthReport] = []
+    made = synth(
+        str(photo), str(tmp_path / "out"), clips=2, frames=4, size=(64, 96), severity=5.0, on_progress=seen.append
+    )
+    assert [(clip.folder, clip.frames) for clip in made] == [(tmp_path / "out" / f"clip_00{n}", 4) for n in (0, 1)]
+    assert [clip.sharp for clip in made] == [sum(r.sharp for r in seen if r.clip == c.folder.name) for c in made]
     folder = tmp_path / "out" / "clip_001"
     facts = json.loads((folder / "clip.json").read_text())
     assert len(facts["blur_length_px"]) == 4
@@ -45,7 +49,7 @@ def test_numbered_frames_become_gopro_shake(tmp_path: Path) -> None:
     for number in range(22):
         left = max(0, number - 11) * 3
         cv2.imwrite(str(source / f"{number:04d}.png"), wide[:, left : left + 96])
-    list(synth(source, tmp_path / "out"))
+    synth(source, tmp_path / "out")
     facts = json.loads((tmp_path / "out" / "frames" / "clip.json").read_text())
     assert facts["averaged_frames"][0] == 1
     assert facts["averaged_frames"][1] > 1
@@ -65,7 +69,7 @@ def made_from(pictures: list[np.ndarray], names: list[str], folder: Path) -> str
     source.mkdir()
     for name, picture in zip(names, pictures, strict=True):
         cv2.imwrite(str(source / name), picture)
-    list(synth(source, folder / "out"))
+    synth(source, folder / "out")
     return next((folder / "out").iterdir()).name
 
 
@@ -105,7 +109,7 @@ def test_a_video_is_not_asked_for_what_only_photographs_can_give(
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
     name = "--noise" if "night" in options else f"--{next(iter(options))}"
     with pytest.raises(UsageFault, match=f"^{name}: "):
-        list(synth(tmp_path, tmp_path / "out", **options))  # type: ignore[arg-type]
+        synth(tmp_path, tmp_path / "out", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
@@ -119,10 +123,10 @@ def test_the_command_does_not_ask_a_video_by_its_own_defaults(pictures: list[np.
 
 
 def test_what_exists_is_not_overwritten(photo: Path, tmp_path: Path) -> None:
-    list(synth(photo, tmp_path / "out", frames=2, size=(64, 64)))
+    synth(photo, tmp_path / "out", frames=2, size=(64, 64))
     with pytest.raises(UsageFault, match="--overwrite"):
-        list(synth(photo, tmp_path / "out", frames=2, size=(64, 64)))
-    assert len(list(synth(photo, tmp_path / "out", frames=3, size=(64, 64), overwrite=True))) == 3
+        synth(photo, tmp_path / "out", frames=2, size=(64, 64))
+    assert synth(photo, tmp_path / "out", frames=3, size=(64, 64), overwrite=True)[0].frames == 3
 
 
 @pytest.mark.parametrize("where", [".", "frames/..", "link"])
@@ -135,7 +139,7 @@ def test_a_clip_never_replaces_the_frames_it_is_made_from(
         cv2.imwrite(str(source / f"{number}.png"), picture)
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(UsageFault, match="made from"):
-        list(synth(source, tmp_path / where, overwrite=True))
+        synth(source, tmp_path / where, overwrite=True)
     assert len(list(source.iterdir())) == 12
 
 
@@ -147,7 +151,7 @@ def test_the_folder_one_is_in_has_a_name(
     (tmp_path / "below").mkdir()
     for inside, source in ((tmp_path, "."), (tmp_path / "below", "..")):
         monkeypatch.chdir(inside)
-        list(synth(Path(source), tmp_path / "out", overwrite=True))
+        synth(Path(source), tmp_path / "out", overwrite=True)
         assert [path.name for path in (tmp_path / "out").iterdir()] == [tmp_path.name]
 
 
@@ -157,7 +161,7 @@ def test_clips_neither_replace_nor_join_the_photographs(photo: Path, tmp_path: P
     photo.rename(album / "photo.png")
     for target in (tmp_path, album, album / "pairs"):
         with pytest.raises(UsageFault, match="choose another folder"):
-            list(synth(album, target, frames=2, size=(64, 64), overwrite=True))
+            synth(album, target, frames=2, size=(64, 64), overwrite=True)
     assert [path.name for path in album.iterdir()] == ["photo.png"]
 
 
@@ -167,13 +171,13 @@ def test_a_folder_that_is_no_clip_is_not_replaced(name: str, photo: Path, tmp_pa
     mine.parent.mkdir(parents=True)
     mine.write_text("work of years")
     with pytest.raises(UsageFault, match="no clip"):
-        list(synth(photo, tmp_path / "out", frames=2, size=(64, 64), overwrite=True))
+        synth(photo, tmp_path / "out", frames=2, size=(64, 64), overwrite=True)
     assert mine.read_text() == "work of years"
 
 
 def test_nothing_to_make_pairs_from(tmp_path: Path) -> None:
     with pytest.raises(InputFault, match="no such"):
-        list(synth(tmp_path / "missing", tmp_path / "out"))
+        synth(tmp_path / "missing", tmp_path / "out")
 
 
 def test_the_command_says_what_it_made(photo: Path, tmp_path: Path) -> None:

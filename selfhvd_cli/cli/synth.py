@@ -62,11 +62,10 @@ def synth(
     numbered evenly, of one size), is averaged over runs of frames whose length follows the camera's speed; about a
     third of its frames stays sharp.
     """
-    from selfhvd_cli.synth_pairs import synth as steps
+    from selfhvd_cli.synth_pairs import synth as make
 
-    made: dict[str, list[bool]] = {}
     with progress_display(console, sharp.name) as display:
-        for report in steps(
+        made = make(
             sharp,
             output,
             clips=clips,
@@ -78,10 +77,9 @@ def synth(
             flow=flow,
             motion=motion,
             overwrite=overwrite,
-        ):
-            made.setdefault(report.clip, []).append(report.sharp)
-            display.show(State(report.clip, report.frame + 1, report.frames))
-    for clip, kinds in made.items():
-        console.say(f"{output / clip}: {len(kinds)} pairs, {sum(kinds)} of them sharp")
+            on_progress=lambda report: display.show(State(report.clip, report.frame + 1, report.frames)),
+        )
+    for clip in made:
+        console.say(f"{clip.folder}: {clip.frames} pairs, {clip.sharp} of them sharp")
     if console.json:
-        console.data([{"clip": str(output / clip), "frames": len(k), "sharp": sum(k)} for clip, k in made.items()])
+        console.data([{"clip": clip.folder, "frames": clip.frames, "sharp": clip.sharp} for clip in made])
