@@ -101,7 +101,8 @@ def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
     pairs: list[Pair] = []
     skipped: list[Path] = []
     for source in inputs:
-        if source.is_dir() and not _is_frames_clip(source):
+        # What may not be looked at is no folder here: it fails by itself where it is read.
+        if os.path.isdir(source) and not _is_frames_clip(source):
             found, results = _clips_below(source)
             skipped += results
             root = Path(output) if output is not None else default_target(source)

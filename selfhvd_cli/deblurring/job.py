@@ -13,6 +13,7 @@ from selfhvd_cli.video.completeness import missing_bytes
 from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.opening import require_readable
 
 SUFFIX = "_deblurred"
 """Ends the name of a result; what ends so is never taken for an input by itself."""
@@ -91,7 +92,7 @@ def default_target(source: Path) -> Path:
     A container that is read but not written becomes `.mkv`, which holds everything.
     """
     named = source if source.name not in ("", ".", "..") else Path(os.path.abspath(source))
-    if named.is_dir():
+    if os.path.isdir(named):
         return named.with_name(named.name + SUFFIX)
     ending = named.suffix if named.suffix.lower() in MUXERS else ".mkv"
     return named.with_name(named.stem + SUFFIX + ending)
@@ -101,11 +102,10 @@ def check_paths(source: Path, target: Path, overwrite: bool) -> None:
     """Refuse what must not be started.
 
     Raises:
-        InputFault: the source does not exist.
+        InputFault: the source does not exist, or must not be looked at.
         UsageFault: as `check_target`.
     """
-    if not source.exists():
-        raise InputFault(f"{source}: no such file or folder.")
+    require_readable(source)
     check_target(source, target, overwrite)
 
 
@@ -115,9 +115,9 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
     Raises:
         UsageFault: the target is the source, also through links, or exists and `overwrite` is not set.
     """
-    if source.exists() and target.exists() and os.path.samefile(source, target):
+    if os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
         raise UsageFault(f"{target}: this is the input itself; name another output with -o.")
-    if source.is_dir() and source.resolve() in target.resolve().parents:
+    if os.path.isdir(source) and source.resolve() in target.resolve().parents:
         raise UsageFault(f"{target}: lies inside the input folder; name another output with -o.")
     if os.path.lexists(target) and not overwrite and not _is_empty_folder(target):
         raise UsageFault(f"{target}: exists already; replace it with --overwrite, or name another output with -o.")

@@ -103,6 +103,15 @@ def test_an_output_where_writing_is_forbidden(clip: Path, tmp_path: Path) -> Non
     assert_refused(deblur(clip, "-o", tmp_path / "locked" / "out.mp4"), 7, "permission")
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may look everywhere")
+def test_an_input_where_looking_is_forbidden(clip: Path) -> None:
+    clip.parent.chmod(0)
+    try:
+        assert_refused(deblur(clip), 4, "no permission")
+    finally:
+        clip.parent.chmod(0o755)
+
+
 def test_an_output_that_is_no_file_or_has_too_long_a_name(clip: Path, tmp_path: Path) -> None:
     assert_refused(deblur(clip, "-o", tmp_path / f"{'x' * 300}.mp4"), 7, "too long")
     assert_refused(deblur(clip, "-o", tmp_path / f"{'x' * 249}.mp4"), 7, "too long")
