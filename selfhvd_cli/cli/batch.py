@@ -95,7 +95,7 @@ def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
 
     Raises:
         UsageFault: the output is a file and there are several clips, or two clips have the same target.
-        InputFault: a folder holds no clips.
+        InputFault: a folder holds no clips, or of several inputs one does not exist.
     """
     folder = output is not None and _means_folder(output)
     pairs: list[Pair] = []
@@ -116,6 +116,8 @@ def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
         else:
             pairs.append(Pair(source, _target(source, output, folder), makes_folder=folder))
     _check_targets(pairs, output, folder)
+    if len(inputs) > 1:
+        _check_existence(inputs, output)
     if not pairs and skipped:
         raise UsageFault(
             f"{skipped[0]}: ends in {SUFFIX}, so it seems to be a result already; name it alone and give -o to go on."
@@ -128,6 +130,20 @@ def without_existing(batch: Batch) -> Batch:
     existing = tuple(pair for pair in batch.pairs if os.path.lexists(pair.target))
     left = tuple(pair for pair in batch.pairs if pair not in existing)
     return Batch(left, (*batch.skipped, *(pair.source for pair in existing)))
+
+
+def _check_existence(inputs: Sequence[Path], output: str | None) -> None:
+    """Refuse names that mean nothing now, and not when the clips before them are done."""
+    for source in inputs:
+        try:
+            source.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            hint = "check the name."
+            if source is inputs[-1] and output is None and source.suffix.lower() in VIDEO_ENDINGS:
+                hint = f"did you mean -o {source}?" if len(inputs) == 2 else "results go where -o FOLDER/ says."
+            raise InputFault(f"{source}: no such file or folder; {hint}") from None
+        except OSError:
+            pass  # what is wrong with it is said where it is read, and the others go on
 
 
 def _target(source: Path, output: str | None, folder: bool) -> Path:

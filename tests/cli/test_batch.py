@@ -82,6 +82,23 @@ def test_equal_targets_are_refused_before_any_work(tmp_path: Path) -> None:
         plan_batch([tmp_path / "a/one.mp4", tmp_path / "b/one.mp4"], f"{tmp_path}/out/")
 
 
+@pytest.mark.parametrize(
+    ("names", "output", "said"),
+    [
+        (("one.mp4", "new.mov"), None, r"new\.mov: no such file .* did you mean -o .*new\.mov\?"),
+        (("one.mp4", "two.mp4", "new.mov"), None, r"new\.mov: no such file .* -o FOLDER/"),
+        (("one.mp4", "new.mov"), "out/", r"new\.mov: no such file .* check the name"),
+        (("gone.mp4", "one.mp4"), None, r"gone\.mp4: no such file .* check the name"),
+    ],
+)
+def test_of_several_inputs_one_that_is_not_there_is_said_before_any_work(
+    tmp_path: Path, names: tuple[str, ...], output: str | None, said: str
+) -> None:
+    touch(tmp_path / "one.mp4", tmp_path / "two.mp4")
+    with pytest.raises(InputFault, match=said):
+        plan_batch([tmp_path / name for name in names], output)
+
+
 def test_a_folder_without_clips_is_said(tmp_path: Path) -> None:
     touch(tmp_path / "docs/readme.txt")
     with pytest.raises(InputFault, match="neither video files nor"):
