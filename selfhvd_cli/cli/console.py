@@ -42,7 +42,8 @@ class Console:
         """rich on stderr; it obeys NO_COLOR, FORCE_COLOR and TERM."""
         from rich.console import Console as Terminal
 
-        return Terminal(stderr=True, highlight=False, soft_wrap=True)
+        # Names of files are printed: no :x: in them is an emoji.
+        return Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     @property
     def progress_style(self) -> ProgressStyle:
@@ -82,13 +83,18 @@ class Console:
         if self.progress_style != "rich":
             yield
             return
-        with self.terminal.status(text):
+        from rich.text import Text
+
+        with self.terminal.status(Text(text)):
             yield
 
     def data(self, value: object) -> None:
-        """The run's result: one JSON document on stdout. Call it once, and only where `json` is set."""
+        """The run's result: one JSON document on stdout. Call it once, and only where `json` is set.
+
+        It is ASCII, which every stdout takes, whatever its encoding and whatever bytes a file's name is made of.
+        """
         self._answered = True
-        click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(plain(value), indent=2))
 
     def fail(self, message: str, code: int) -> None:
         """Say why a run ends with `code`; with `--json` the reason is data too, unless data was already given."""
