@@ -16,6 +16,7 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.info import StreamInfo, VideoInfo
 from selfhvd_cli.video.opening import open_input
+from selfhvd_cli.video.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,11 @@ class PacketCopier:
         self._stretch: tuple[Fraction, Fraction | None] | None = None
         self._delay = Fraction(0)
         self._packets = self._read()
+        self._waiting: Packet | None = None
         self._next: Packet | None = None
+        self.pace = Pace(like.restarts)
+        """Which streams came through the restarts of the pictures' clock."""
+
         self.counts = dict.fromkeys(sorted(indices), 0)
         """Packets copied from each source stream."""
 
@@ -182,7 +187,7 @@ class PacketCopier:
         """Mux packets up to `time`, on the output's clock; all that remain for None."""
         while True:
             if self._next is None:
-                self._next = next(self._packets, None)
+                self._next = self._following(time)
             packet = self._next
             if packet is None:
                 return
@@ -203,6 +208,16 @@ class PacketCopier:
                 self.refused += 1
             else:
                 self.counts[index] += 1
+
+    def _following(self, time: Fraction | None) -> Packet | None:
+        """The next wanted packet; None behind the last, and where the pictures have to be read further first."""
+        while True:
+            self._waiting = packet = self._waiting or next(self._packets, None)
+            if packet is None or not self.pace.place(packet, time):
+                return None
+            self._waiting = None
+            if self._in_stretch(packet):
+                return packet
 
     def _put_in_order(self, packet: Packet, output: OutputContainer) -> None:
         """Damaged files repeat packets or swap them."""
@@ -227,7 +242,7 @@ class PacketCopier:
             return
         try:
             for packet in packets_of(self._source, streams):
-                if packet.size and self._in_stretch(packet):
+                if packet.size:
                     yield packet
         except (av.FFmpegError, ValueError) as fault:
             log.info("copied streams end early: %s", fault)

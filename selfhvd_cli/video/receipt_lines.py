@@ -64,7 +64,7 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
             receipt.leave_out(str(stream), "nothing of it can be read")
         elif stream.index in (*layout.covers, *layout.attached):
             receipt.keep(str(stream), "cover picture")
-    _say_restarts(receipt, like, counts)
+    _say_restarts(receipt, like, opened)
     _compare_tags(receipt, job, written.metadata)
     _compare_chapters(receipt, job, written.chapters)
     compare_streams(receipt, job, written, counts, {index: time - times[0] for index, time in starts.items()})
@@ -74,14 +74,16 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
         receipt.keep(f"HDR ({like.hdr.upper()}, {like.bit_depth} bits)")
 
 
-def _say_restarts(receipt: Receipt, like: VideoInfo, counts: Mapping[int, int]) -> None:
+def _say_restarts(receipt: Receipt, like: VideoInfo, opened: Opened) -> None:
     if not like.restarts:
         return
     place = f"from {float(like.restarts[0].time - like.start_time):.2f} s of the source on"
     anew = "the clock of the source begins anew, as in joined files"
     receipt.change("frame times", f"{anew}; {place} they go on without a gap")
+    if opened.copier is None:
+        return
     for stream in like.streams:
-        if counts.get(stream.index) and stream.kind in ("audio", "subtitle", "data"):
+        if opened.copier.counts.get(stream.index) and not opened.copier.pace.keeps(stream.index):
             late = f"does not keep pace with the pictures {place}; deblur the parts before joining them"
             receipt.change(str(stream), late)
 

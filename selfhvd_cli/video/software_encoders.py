@@ -55,6 +55,7 @@ def software_options(
         if like.hdr is not None:
             extra.append("repeat-headers=1")
         options["x265-params"] = ":".join(extra)
+        options["a53cc"] = "1"  # closed captions of the pictures, which libx264 writes by default
     elif encoder == "libsvtav1":
         options = {"crf": str(crf), "preset": SVT_PRESETS[preset], **bound}
         extra = svtav1_parameters(like.hdr_metadata)

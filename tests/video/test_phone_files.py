@@ -24,7 +24,7 @@ FILES: dict[str, set[str]] = {
     "amx_bt601.mp4": set(),
     "amx_dolbyVision-hdr.MOV": DOLBY_VISION,
     "amx_edit_list_positive_shift.mp4": set(),
-    "amx_fragmented_captions_h265.mp4": {"closed captions"},
+    "amx_fragmented_captions_h265.mp4": set(),
     "amx_h265_bframes.mp4": set(),
     "amx_h265_with_metadata_track.mp4": set(),
     "amx_hdr10-av1.mp4": set(),
