@@ -104,7 +104,8 @@ class Console:
 
     def _print(self, text: str, style: str) -> None:
         self.terminal.print(text, style=style or None, markup=False)
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
 
 
 def plain(value: Any) -> Any:

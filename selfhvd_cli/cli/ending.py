@@ -34,7 +34,8 @@ def exit_code_of(run: Callable[[], Any], console: Console) -> int:
             outcome = run()
         # Outside standalone mode click returns the code of `ctx.exit(code)` in place of the command's value.
         code = outcome if isinstance(outcome, int) else 0
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is where the shell closed it: >&-
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our stdout has seen enough; point it elsewhere or Python complains again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -42,6 +43,9 @@ def exit_code_of(run: Callable[[], Any], console: Console) -> int:
     except (KeyboardInterrupt, click.Abort) as fault:
         code = INTERRUPTED
         console.fail(_interruption_message(fault), code)
+    except click.exceptions.NoArgsIsHelpError as fault:
+        click.echo(fault.format_message(), err=True)
+        code = fault.exit_code
     except click.ClickException as fault:
         code = _report(fault, console)
     except Exception as fault:
