@@ -66,6 +66,11 @@ class LazyGroup(click.Group):
     def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, and end the process with a code of `errors.NAMES`; `standalone_mode=False` is click's own."""
         console = extra.setdefault("obj", Console())
+        given = arguments[0] if arguments else extra.get("args")
+        words = sys.argv[1:] if given is None else list(given)
+        # Known before the words are read, so that what is wrong with them is told as data, too.
+        if "--json" in words[: words.index("--") if "--" in words else None]:
+            console.json = True
         run = partial(super().main, *arguments, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()

@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -148,6 +149,36 @@ def test_with_json_the_fault_is_data_on_stdout() -> None:
     result = run_raising(WeightsFault("no such weights"), "--json")
     assert json.loads(result.stdout) == {"error": {"code": 5, "name": "weights", "message": "no such weights"}}
     assert result.exit_code == 5
+
+
+@pytest.mark.parametrize("words", [("deblur", "--bogus"), ("bogus",), ("deblur", "a.mp4", "--tile", "x")])
+def test_with_json_what_is_wrong_with_the_words_is_data_too(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(selfhvd, [*words, "--json"])
+    assert json.loads(result.stdout)["error"]["code"] == 2
+    assert CliRunner().invoke(selfhvd, [*words, "--", "--json"]).stdout == ""
+
+
+def test_with_json_a_broken_config_file_is_data_too(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("x = [")
+    environment = {"SELFHVD_CONFIG": str(tmp_path / "config.toml")}
+    result = CliRunner().invoke(selfhvd, ["deblur", "a.mp4", "--json"], env=environment)
+    assert "config.toml" in json.loads(result.stdout)["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [(), ("weights",), ("jobs",)])
+def test_a_group_alone_shows_its_help_and_no_error(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(selfhvd, words)
+    assert result.exit_code == 2
+    assert result.stderr == CliRunner().invoke(selfhvd, [*words, "--help"]).stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of another kind")
+@pytest.mark.parametrize(("closed", "words", "code"), [(">&-", "jobs list", 0), ("2>&-", "jobs list x", 2)])
+def test_what_is_closed_is_not_written_to(closed: str, words: str, code: int) -> None:
+    command = f'"{sys.executable}" -m selfhvd_cli {words} {closed}'
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert run.returncode == code
+    assert "Error" not in run.stderr
 
 
 def test_ctx_exit_keeps_its_code() -> None:
