@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,39 @@ class PretrainReport:
 
 
 def pretrain(
+    photos: str | Path | Sequence[str | Path],
+    weights: str | Path,
+    config: PretrainConfig | None = None,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    workers: int | None = None,
+    minutes: float | None = None,
+    every: int = 50,
+    validate_every: int = 1000,
+    start: dict[str, Tensor] | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[PretrainReport], object] | None = None,
+) -> PretrainReport | None:
+    """Train the embedded network; the twin of `selfhvd pretrain`. Arguments and faults: `pretrain_steps`.
+
+    Returns:
+        The last report; None where the weights had all their steps already.
+    """
+    pictures = Path(photos) if isinstance(photos, (str, Path)) else [Path(photo) for photo in photos]
+    steps = pretrain_steps(
+        pictures, Path(weights), config, device=device, precision=precision, workers=workers, minutes=minutes,
+        every=every, validate_every=validate_every, start=start, overwrite=overwrite,
+    )  # fmt: skip
+    last = None
+    with closing(steps):
+        for last in steps:
+            if on_progress is not None:
+                on_progress(last)
+    return last
+
+
+def pretrain_steps(
     photos: Path | Sequence[Path],
     weights: Path,
     config: PretrainConfig | None = None,
@@ -72,7 +105,7 @@ def pretrain(
     validate_every: int = 1000,
     start: dict[str, Tensor] | None = None,
     overwrite: bool = False,
-) -> Iterator[PretrainReport]:
+) -> Generator[PretrainReport, None, None]:
     """Train `Lite` and leave its averaged weights in `weights`, with a resumable checkpoint beside it.
 
     A checkpoint of an earlier run is continued: same windows, same order, as if it had not been interrupted; it is so

@@ -18,7 +18,7 @@ from selfhvd_cli import pretrain_network
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault, WeightsFault
 from selfhvd_cli.nets.lite import Lite
-from selfhvd_cli.pretrain_network import PretrainConfig, pretrain
+from selfhvd_cli.pretrain_network import PretrainConfig, pretrain, pretrain_steps
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from selfhvd_cli.training.origin import Origin
 from selfhvd_cli.training.pretraining import Pretraining, cascade
@@ -39,7 +39,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(photos: Path, weights: Path, **options: object) -> list:
     settings = {"precision": "fp32", "device": "cpu", "workers": 1, "every": 1, "validate_every": 100, **options}
     config = settings.pop("config", CONFIG)
-    return list(pretrain(photos, weights, config, **settings))  # type: ignore[arg-type]
+    return list(pretrain_steps(photos, weights, config, **settings))  # type: ignore[arg-type]
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Path) -> None:
@@ -57,24 +57,34 @@ def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Pa
         assert file.metadata()["step"] == "3"
 
 
+def test_from_python_it_trains_when_called(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    last = pretrain(str(photos), str(weights), CONFIG, precision="fp32", device="cpu", workers=1)
+    assert last is not None
+    assert last.step == CONFIG.steps
+    assert weights.exists()
+
+
 def test_what_was_learned_long_before_a_validation_is_kept(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrain_network, "KEEP_EVERY", 0.0)
     settings = {"precision": "fp32", "device": "cpu", "workers": 1, "every": 1}
-    broken_off = pretrain(photos, tmp_path / "w.safetensors", CONFIG, **settings)  # type: ignore[arg-type]
+    broken_off = pretrain_steps(photos, tmp_path / "w.safetensors", CONFIG, **settings)  # type: ignore[arg-type]
     assert [next(broken_off).step for _ in range(2)] == [1, 2]
-    broken_off.close()  # type: ignore[attr-defined]
+    broken_off.close()
     assert [report.step for report in run(photos, tmp_path / "w.safetensors")] == [3]
 
 
 def test_two_trainings_of_the_same_weights_do_not_mix(photos: Path, tmp_path: Path) -> None:
-    first = pretrain(photos, tmp_path / "w.safetensors", CONFIG, precision="fp32", device="cpu", workers=1, every=1)
+    first = pretrain_steps(
+        photos, tmp_path / "w.safetensors", CONFIG, precision="fp32", device="cpu", workers=1, every=1
+    )
     assert next(first).step == 1
     with pytest.raises(UsageFault, match="another selfhvd trains"):
         run(photos, tmp_path / "w.safetensors")
     run(photos, tmp_path / "other.safetensors", minutes=0.0)
-    first.close()  # type: ignore[attr-defined]
+    first.close()
     run(photos, tmp_path / "w.safetensors", minutes=0.0)
     assert not list(tmp_path.glob("*.lock"))
 

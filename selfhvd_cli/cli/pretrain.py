@@ -81,8 +81,7 @@ def pretrain(
 
     OUTPUT.checkpoint is kept beside the weights; the same command continues it.
     """
-    from selfhvd_cli.pretrain_network import PretrainConfig, PretrainReport
-    from selfhvd_cli.pretrain_network import pretrain as run
+    from selfhvd_cli.pretrain_network import PretrainConfig, PretrainReport, pretrain_steps
     from selfhvd_cli.weights.load import load_state_dict
 
     if init is not None and init.exists() and output.exists() and init.samefile(output):
@@ -94,7 +93,7 @@ def pretrain(
     )  # fmt: skip
     last: PretrainReport | None = None
     start = None if init is None else load_state_dict(init)
-    reports = run(
+    reports = pretrain_steps(
         chosen, output, config, device=device, precision=precision, workers=workers, minutes=minutes, start=start,
         overwrite=overwrite,
     )  # fmt: skip

@@ -19,7 +19,7 @@ import torch
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.heap import keep_large_blocks
 from selfhvd_cli.nets.lite import Lite
-from selfhvd_cli.pretrain_network import PretrainConfig, pretrain
+from selfhvd_cli.pretrain_network import PretrainConfig, pretrain_steps
 from selfhvd_cli.synthesis.clips import draw_clip
 from selfhvd_cli.synthesis.pool import read_photos
 from selfhvd_cli.weights.load import load_state_dict
@@ -80,7 +80,7 @@ def main() -> None:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "design.safetensors"
-            reports = list(pretrain(training, weights, config, device="cpu", workers=1, validate_every=10**9))
+            reports = list(pretrain_steps(training, weights, config, device="cpu", workers=1, validate_every=10**9))
             network = Lite(sources=config.sources).eval()
             network.load_state_dict(load_state_dict(weights))
         seconds = time.monotonic() - began

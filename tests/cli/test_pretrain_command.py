@@ -22,11 +22,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Path, dict[str, Any
     """Photographs, weights and the other arguments of what would have been run."""
     found: list[tuple[Any, Path, dict[str, Any]]] = []
 
-    def pretrain(photos: Any, weights: Path, config: Any, **others: Any) -> Iterator[PretrainReport]:
+    def pretrain_steps(photos: Any, weights: Path, config: Any, **others: Any) -> Iterator[PretrainReport]:
         found.append((photos, weights, {"config": config, **others}))
         yield REPORT
 
-    monkeypatch.setattr("selfhvd_cli.pretrain_network.pretrain", pretrain)
+    monkeypatch.setattr("selfhvd_cli.pretrain_network.pretrain_steps", pretrain_steps)
     return found
 
 
@@ -71,11 +71,11 @@ def test_numbers_that_cannot_be_are_refused(words: tuple[str, str], runs: list[A
 
 
 def test_interrupted_it_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pretrain(photos: Any, weights: Path, config: Any, **others: Any) -> Iterator[PretrainReport]:
+    def pretrain_steps(photos: Any, weights: Path, config: Any, **others: Any) -> Iterator[PretrainReport]:
         yield REPORT
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("selfhvd_cli.pretrain_network.pretrain", pretrain)
+    monkeypatch.setattr("selfhvd_cli.pretrain_network.pretrain_steps", pretrain_steps)
     result = typed(tmp_path, "-o", tmp_path / "w.safetensors")
     assert result.exit_code == 130
     assert "nothing was kept yet" in result.stderr.replace("\n", "")
