@@ -75,6 +75,30 @@ def settings_in_words(context: click.Context, arguments: list[str]) -> str:
     return "\n".join(lines)
 
 
+def is_typed(context: click.Context, name: str) -> bool:
+    """Whether an option was given on the command line itself; a standing default may stand where it has no use.
+
+    Args:
+        name: of the option's value, with underscores.
+    """
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def nearer(context: click.Context, one: str, other: str) -> bool:
+    """Whether of two options that exclude each other the second was said nearer to the run, and wins.
+
+    Raises:
+        UsageFault: both were typed.
+    """
+    if is_typed(context, one) and is_typed(context, other):
+        first, second = (f"--{name.replace('_', '-')}" for name in sorted((one, other)))
+        raise UsageFault(f"{first} and {second} contradict each other; give one of them.")
+    ranks = list(ORIGINS)
+    sources = (context.get_parameter_source(name) for name in (one, other))
+    first_rank, second_rank = (ranks.index(source) if source in ranks else len(ranks) for source in sources)
+    return second_rank < first_rank
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     import tomllib
 

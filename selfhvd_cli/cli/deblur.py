@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from selfhvd_cli.cli.config import is_typed, nearer
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import (
     WORDS,
@@ -90,13 +91,21 @@ def deblur(
     from selfhvd_cli.deblurring.job import DeblurJob, check_target
     from selfhvd_cli.video.encoders import Encoding
 
+    context = click.get_current_context()
     if overwrite and skip_existing:
-        raise UsageFault("--overwrite and --skip-existing contradict each other; give one of them.")
-    if settings["devices"] and settings["device"] != "auto":
-        raise UsageFault("--device and --devices contradict each other; give one of them.")
-    if steps is not None and not adapt:
+        skip_existing = not nearer(context, "skip_existing", "overwrite")
+        overwrite = not skip_existing
+    if settings["devices"] and (settings["device"] != "auto" or not is_typed(context, "devices")):
+        if nearer(context, "devices", "device"):
+            settings["devices"] = ()
+        else:
+            settings["device"] = "auto"
+    if steps is not None and not adapt and is_typed(context, "steps"):
         raise UsageFault("--steps belongs to --adapt; give both or neither.")
-    words = click.get_current_context().meta.get(WORDS, ())
+    if taste:
+        adapt = adapt and is_typed(context, "adapt")
+        report = report if is_typed(context, "report") else None
+    words = context.meta.get(WORDS, ())
     encoding = Encoding(codec, crf, preset, hardware)
     batch = plan_batch(inputs, output)
     # A taste has a place of its own, which it guards itself: a result that is there already is not touched.

@@ -123,3 +123,35 @@ def test_the_shell_is_told_what_comes_next(words: str, at: str, expected: str) -
     asked = {"_SELFHVD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": at}
     result = CliRunner().invoke(selfhvd, [], env=asked, prog_name="selfhvd")
     assert f"plain,{expected}" in result.output.splitlines()
+
+
+def test_standing_defaults_that_have_no_use_in_a_run_stand_in_no_ones_way(
+    config: Path, jobs: list[DeblurJob]
+) -> None:
+    config.write_text("steps = 500\n")
+    assert run("deblur", "clip.mp4").exit_code == 0
+    assert run("deblur", "clip.mp4", SELFHVD_STEPS="5").exit_code == 0
+    assert len(jobs) == 2
+    refused = run("deblur", "clip.mp4", "--steps", "5")
+    assert refused.exit_code == 2
+    assert "--steps belongs to --adapt" in refused.stderr
+
+
+def test_of_options_that_exclude_each_other_the_nearer_one_wins(config: Path, jobs: list[DeblurJob]) -> None:
+    config.write_text('device = "cuda:7"\n')
+    several = ("--devices", "cuda:0,cuda:1")
+    for words, environment in (
+        (several, {"SELFHVD_DEVICE": "cpu"}),
+        (("--device", "cpu"), {"SELFHVD_DEVICES": "cuda:0,cuda:1"}),
+        (("--device", "auto"), {"SELFHVD_DEVICES": "cuda:0,cuda:1"}),
+        ((), {"SELFHVD_DEVICES": "cuda:0,cuda:1"}),
+        (("-f",), {"SELFHVD_SKIP_EXISTING": "1"}),
+    ):
+        result = run("deblur", "clip.mp4", *words, **environment)
+        assert result.exit_code == 0, result.stderr
+    devices = [(job.device, len(job.devices)) for job in jobs]
+    assert devices == [("auto", 2), ("cpu", 0), ("auto", 0), ("auto", 2), ("cuda:7", 0)]
+    assert jobs[-1].overwrite
+    both = run("deblur", "clip.mp4", "--device", "cpu", *several)
+    assert both.exit_code == 2
+    assert "contradict" in both.stderr
