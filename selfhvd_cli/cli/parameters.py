@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,12 @@ from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import Moment, parse_moment
 
 _UNITS = {"": 2**30, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+LARGEST = 2**63 - 1
+"""Whole number that every library takes, random seeds too."""
+
+WIDEST = 16384
+"""Pixels of a side: what the largest clips have that are read."""
 
 
 class MomentType(click.ParamType):
@@ -38,9 +45,10 @@ class MemoryType(click.ParamType):
         if isinstance(value, int):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower())
-        if match is None or float(match[1]) == 0:
+        amount = float(match[1]) * _UNITS[match[2]] if match is not None else 0
+        if not 0 < amount <= LARGEST:
             self.fail(f'"{value}" is no size; write 6G or 500M.', parameter, context)
-        return int(float(match[1]) * _UNITS[match[2]])
+        return int(amount)
 
 
 class AgeType(click.ParamType):
@@ -52,7 +60,7 @@ class AgeType(click.ParamType):
         if isinstance(value, float):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhd]?)", value.strip().lower())
-        if match is None:
+        if match is None or not math.isfinite(float(match[1])):
             self.fail(f'"{value}" is no age; write 30d, 12h or 45m.', parameter, context)
         return float(match[1]) * {"": 86400, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
@@ -69,9 +77,35 @@ class AutoNumber(click.ParamType):
             return value
         if value.strip().lower() == "auto":
             return None
-        if not value.strip().isdecimal() or int(value) < self.minimum:
+        if not re.fullmatch(r"\d{1,9}", value.strip()) or int(value) < self.minimum:
             self.fail(f'"{value}" is neither auto nor a number of at least {self.minimum}.', parameter, context)
         return int(value)
+
+
+class FiniteRange(click.FloatRange):
+    """A `click.FloatRange` without infinity and what is no number, which lie in every range."""
+
+    def __init__(self, like: click.FloatRange) -> None:
+        super().__init__(like.min, like.max, like.min_open, like.max_open, like.clamp)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        number = super().convert(value, parameter, context)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", parameter, context)
+        return number
+
+
+class WholeRange(click.IntRange):
+    """A `click.IntRange` up to `LARGEST` at most."""
+
+    def __init__(self, like: click.IntRange) -> None:
+        super().__init__(like.min, like.max, like.min_open, like.max_open, like.clamp)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        number = super().convert(value, parameter, context)
+        if number > LARGEST:
+            self.fail(f"{value} is too large; give {LARGEST} at most.", parameter, context)
+        return number
 
 
 class Word(click.types.StringParamType):
@@ -124,6 +158,10 @@ def stricter(parameter: click.Parameter) -> click.ParamType:
     kind = parameter.type
     if isinstance(kind, click.Path) and not isinstance(kind, PathName):
         return InputPath(kind, parameter.nargs != 1) if isinstance(parameter, click.Argument) else PathName(kind)
+    if isinstance(kind, click.FloatRange):
+        return FiniteRange(kind)
+    if isinstance(kind, click.IntRange):
+        return WholeRange(kind)
     return Word() if kind is click.STRING else kind
 
 
@@ -135,8 +173,14 @@ def _refuse_empty(
 
 
 def width_height(text: str) -> tuple[int, int]:
-    """`1280x720` → (1280, 720)."""
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
-        raise click.BadParameter(f"{text}: write it as WIDTHxHEIGHT, such as 1280x720.", param_hint="--size")
-    return int(width), int(height)
+    """`1280x720` or `1280×720` → (1280, 720).
+
+    Raises:
+        BadParameter: the text is no size, or no picture has it.
+    """
+    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text.strip().lower())
+    sides = (int(match[1]), int(match[2])) if match is not None else (0, 0)
+    if not all(1 <= side <= WIDEST for side in sides):
+        about = f"write it as WIDTHxHEIGHT, such as 1280x720, each from 1 to {WIDEST}."
+        raise click.BadParameter(f"{text}: {about}", param_hint="--size")
+    return sides

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from tiny_clips import make_clip
 
 from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.cli.parameters import width_height
 
 
 def run(*words: object) -> Result:
@@ -80,3 +81,29 @@ def test_of_several_clips_one_that_may_not_be_read_does_not_keep_the_others_from
     if os.name != "nt" and os.geteuid() != 0:
         assert result.exit_code == 8
         assert "input unreadable (4)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("still", "clip.mp4", "--apart", "nan"), "finite"),
+        (("deblur", "clip.mp4", "--strength", "nan"), "finite"),
+        (("synth", "photos", "-o", "out", "--severity", "inf"), "finite"),
+        (("deblur", "clip.mp4", "--seed", "99999999999999999999"), "too large"),
+        (("deblur", "clip.mp4", "--start", "99999999999999999999f"), "no clip is that long"),
+        (("deblur", "clip.mp4", "--duration", "9" * 5000), "is no time"),
+        (("deblur", "clip.mp4", "--tile", "9" * 5000), "neither auto nor"),
+        (("deblur", "clip.mp4", "--max-memory", "9" * 400), "is no size"),
+        (("jobs", "clean", "--older", "9" * 400), "is no age"),
+        (("bench", "--size", "\u00b2x64"), "WIDTHxHEIGHT"),
+        (("bench", "--size", "0x64"), "WIDTHxHEIGHT"),
+    ],
+)
+def test_numbers_that_nothing_can_reckon_with_are_refused(words: tuple[str, ...], said: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2, result.stderr
+    assert said in result.stderr
+
+
+def test_a_size_may_be_written_as_the_help_does() -> None:
+    assert width_height("1280\u00d7720") == width_height("1280X720") == (1280, 720)
