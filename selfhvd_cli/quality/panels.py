@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,8 @@ def _fitting(draw: Any, text: str, font: Any, width: float) -> str:
 
 @cache
 def _font(size: int) -> Any:
+    import matplotlib
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)
+    # It brings a font with the letters of most names; Pillow's own knows little more than ASCII.
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

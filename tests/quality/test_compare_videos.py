@@ -18,6 +18,7 @@ from selfhvd_cli.compare_videos import compare
 from selfhvd_cli.comparing import footage
 from selfhvd_cli.comparing.footage import Looked, stretch
 from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.quality.panels import labelled
 from selfhvd_cli.quality.sheet import telling_frames
 from selfhvd_cli.training.sharpness import find_sharp_frames
 
@@ -53,6 +54,12 @@ def test_side_by_side_with_the_first_ones_sound(pair: tuple[Path, Path], tmp_pat
     with av.open(str(made.target)) as file, av.open(str(pair[0])) as source:
         times = [frame.time for frame in file.decode(video=0)]
         assert times == pytest.approx([frame.time for frame in source.decode(video=0)], abs=1e-3)
+
+
+def test_labels_have_the_letters_of_most_names() -> None:
+    empty = np.zeros((80, 200, 3), np.uint8)
+    shown = {labelled(empty, letter, 40).tobytes() for letter in "ЖЩλωłřěş\ufffd"}
+    assert len(shown) == 9, "no two look alike, as boxes do"
 
 
 def test_split_and_labels(pair: tuple[Path, Path], tmp_path: Path) -> None:
