@@ -124,8 +124,10 @@ def _plot(report: ScoreReport) -> bytes:
 
 def short_names(paths: Sequence[Path]) -> list[str]:
     """The paths' last parts, as many as tell them apart."""
+    from selfhvd_cli.quality.names import readable
+
     for depth in range(1, 8):
-        names = ["/".join(path.parts[-depth:]) for path in paths]
+        names = [readable("/".join(path.parts[-depth:])) for path in paths]
         if len(set(names)) == len(names):
             return names
-    return [str(path) for path in paths]
+    return [readable(path) for path in paths]

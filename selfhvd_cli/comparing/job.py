@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from selfhvd_cli.moments import Moment
+from selfhvd_cli.quality.names import readable
 from selfhvd_cli.quality.report import ScoreReport
 
 Layout = Literal["side", "split"]
@@ -56,15 +57,16 @@ class CompareJob:
 
     @property
     def names(self) -> tuple[str, str]:
-        if self.labels is not None:
-            return self.labels
-        one, other = self.first.name, self.second.name
-        return (str(self.first), str(self.second)) if one == other else (one, other)
+        one, other = self.labels or (self.first.name, self.second.name)
+        if self.labels is None and one == other:
+            one, other = str(self.first), str(self.second)
+        return readable(one), readable(other)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all videos that are scored."""
-        return (*self.names, *(str(path) if path.name in self.names else path.name for path in self.also))
+        others = [str(path) if path.name in self.names else path.name for path in self.also]
+        return (*self.names, *(readable(name) for name in others))
 
 
 @dataclass(frozen=True)

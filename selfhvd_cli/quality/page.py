@@ -14,6 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from selfhvd_cli.quality.names import readable
 from selfhvd_cli.quality.panels import Picture
 from selfhvd_cli.quality.report import ScoreReport, table
 
@@ -77,18 +78,18 @@ def page_html(page: Page) -> str:
         for still in page.stills
     ]
     data = {
-        "names": page.names,
+        "names": [readable(name) for name in page.names],
         "stills": stills,
         "stacked": page.stacked,
         "clip": base64.b64encode(page.clip).decode("ascii"),
     }
     parts = {
-        "title": html.escape(page.title),
+        "title": _escaped(page.title),
         "scores": _score_table(page),
         "plots": "\n".join(f'<img src="{_data("image/svg+xml", plot)}" alt="plot">' for plot in page.plots),
         "details": "\n".join(_section(heading, lines) for heading, lines in page.details.items()),
-        # A closing tag in a file's name would end the script early.
-        "data": json.dumps(data).replace("</", "<\\/"),
+        # A closing tag in a file's name would end the script early, a comment's beginning keep it from ending.
+        "data": json.dumps(data).replace("<", "\\u003c"),
     }
     text = (files("selfhvd_cli.quality") / "page.html").read_text(encoding="utf-8")
     for name, value in parts.items():
@@ -98,7 +99,7 @@ def page_html(page: Page) -> str:
 
 def _score_table(page: Page) -> str:
     headings, rows = table(page.report, page.columns)
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
+    head = "".join(f"<th>{_escaped(cell)}</th>" for cell in headings)
     body = "\n".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
@@ -112,8 +113,12 @@ def _marked(cell: str) -> str:
 
 
 def _section(heading: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return f"<h2>{html.escape(heading)}</h2><ul>{items}</ul>"
+    items = "".join(f"<li>{_escaped(line)}</li>" for line in lines)
+    return f"<h2>{_escaped(heading)}</h2><ul>{items}</ul>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(readable(text))
 
 
 def _jpeg(picture: Picture) -> bytes:

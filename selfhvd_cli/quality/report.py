@@ -12,6 +12,7 @@ from typing import Literal
 
 from selfhvd_cli.quality.confidence import Interval, bootstrap
 from selfhvd_cli.quality.metrics import Metric
+from selfhvd_cli.quality.names import readable
 
 Direction = Literal["better", "worse", "same"]
 
@@ -134,5 +135,7 @@ def as_csv(report: ScoreReport) -> str:
     for video in report.videos:
         for score in video.scores:
             for frame, value in zip(score.frames, score.values, strict=True):
-                writer.writerow((video.video, score.metric.name, frame, f"{video.times[frame]:.6f}", repr(value)))
+                writer.writerow(
+                    (readable(video.video), score.metric.name, frame, f"{video.times[frame]:.6f}", repr(value))
+                )
     return text.getvalue()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from made_clips import shaken, write_folder, write_video
 
@@ -25,6 +28,19 @@ def test_a_page_in_one_command(tmp_path: Path) -> None:
     again = CliRunner().invoke(selfhvd, words)
     assert again.exit_code == 2
     assert "--overwrite" in again.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 there")
+def test_a_page_of_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    one = write_folder(tmp_path / "one", shaken([2, 0])).rename(tmp_path / os.fsdecode(b"one\xff"))
+    other = write_folder(tmp_path / "<!-- <script> other", shaken([0, 0]))
+    page = tmp_path / "page.html"
+    words = ["compare", str(one), str(other), "-o", str(page), "--metrics", "sharpness"]
+    result = CliRunner().invoke(selfhvd, words)
+    assert result.exit_code == 0, result.stderr
+    text = page.read_text(encoding="utf-8")
+    assert "one\ufffd" in text
+    assert "<!--" not in text.replace("<!doctype", ""), "a comment would keep the script from ending"
 
 
 def test_a_comparison_needs_to_know_what_to_make(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -66,6 +68,18 @@ def test_the_video_that_is_scored_is_never_replaced(tmp_path: Path) -> None:
     words = ["score", str(clip), "--metrics", "sharpness", "--plot", str(clip), "-f"]
     assert CliRunner().invoke(selfhvd, words).exit_code == 2
     assert clip.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 there")
+def test_a_name_that_is_no_utf_8_is_written_as_text(tmp_path: Path) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0, 1])).rename(tmp_path / os.fsdecode(b"clip\xff"))
+    table, plot = tmp_path / "values.csv", tmp_path / "plot.png"
+    words = ["score", str(clip), "--metrics", "sharpness", "--csv", str(table), "--plot", str(plot)]
+    result = CliRunner().invoke(selfhvd, words)
+    assert result.exit_code == 0, result.stderr
+    assert f"{tmp_path}/clip\ufffd,sharpness" in table.read_text(encoding="utf-8")
+    assert plot.exists()
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_bad_input_ends_with_its_code(tmp_path: Path) -> None:
