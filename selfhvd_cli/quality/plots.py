@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from selfhvd_cli.quality.names import readable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -179,7 +181,9 @@ def _curve(axes: Axes, one: Series, color: str) -> None:
 
 def _short(label: str) -> str:
     """The end of a long name: a legend wider than its plot leaves the curves no room."""
-    return label if len(label) <= LONGEST_LABEL else "…" + label[1 - LONGEST_LABEL :]
+    label = label if len(label) <= LONGEST_LABEL else "…" + label[1 - LONGEST_LABEL :]
+    # Matplotlib takes what is between two dollars for a formula, and leaves out what begins with an underscore.
+    return readable(label).replace("$", r"\$").replace("_", "\u2060_", 1 if label.startswith("_") else 0)
 
 
 def _finish(axes: Axes, what: str, better: str, threshold: bool = False) -> None:

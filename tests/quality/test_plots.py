@@ -36,6 +36,11 @@ def test_a_plot_of_scores_has_sharpness_histogram_and_every_metric(tmp_path: Pat
     assert len(list(plot_each_score(report, ("a", "b"), SHARP))) == 4
 
 
+def test_names_are_shown_as_they_are() -> None:
+    odd = Series(r"_no $\formula$.mp4", (0.0, 0.1), (1.0, 2.0))
+    assert b"_no $\\formula$.mp4" in plot_bytes(plot_over_time([odd], "sharpness"), "svg")
+
+
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_numbers_give_the_same_file(kind: str) -> None:
     once, again = (plot_bytes(plot_over_time(SHARP, "sharpness"), kind) for _ in range(2))  # type: ignore[arg-type]
