@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from selfhvd_cli.deblurring.span import expected_frames, span_of
+from selfhvd_cli.deblurring.span import Span, expected_frames
 from selfhvd_cli.device import DTYPES, Compute, Precision, choose_compute
 from selfhvd_cli.errors import UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
@@ -17,6 +17,7 @@ from selfhvd_cli.restore.load import Loaded, fresh_restorer
 from selfhvd_cli.restore.memory import release
 from selfhvd_cli.restore.plan import buffer_memory, choose_plan, estimate_memory
 from selfhvd_cli.restore.throughput import Throughput, measure, roofline
+from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
 
 SIZES = ((256, 256), (640, 360), (1280, 720), (1920, 1080))
@@ -142,6 +143,7 @@ def bench(job: BenchJob | None = None) -> BenchReport:
 
     Raises:
         UsageFault: there is no such network, device or precision.
+        InputFault: the clip cannot be read.
         EnvironmentFault: the device is not on this machine.
     """
     report = None
@@ -155,6 +157,7 @@ def bench_steps(job: BenchJob) -> Generator[BenchProgress, None, None]:
     """Do a job, reporting before every measurement and after every row; the last report holds the `BenchReport`."""
     computes = _computes(job)
     compute = computes[0]
+    clip = None if job.clip is None else _look_at(job.clip)
     total = len(computes) + len(job.models) * (len(computes) * len(job.sizes) + (job.clip is not None))
     done = 0
     rooflines = {}
@@ -175,14 +178,13 @@ def bench_steps(job: BenchJob) -> Generator[BenchProgress, None, None]:
                 rows.append(known)
                 done += 1
                 yield BenchProgress(f"{model} in {_name(each)}", done, total, row=known)
-        if job.clip is not None:
+        if clip is not None:
             yield BenchProgress(f"{model} on {job.clip}", done, total)
-            estimates.append(_estimate(job.clip, loaded, computes[-1]))
+            estimates.append(_estimate(*clip, loaded, computes[-1]))
             done += 1
-    clip = None if job.clip is None else str(job.clip)
     report = BenchReport(
         f"{compute.device} ({compute.reason})", torch.__version__, torch.get_num_threads(), rooflines, tuple(rows),
-        clip, tuple(estimates),
+        None if job.clip is None else str(job.clip), tuple(estimates),
     )  # fmt: skip
     yield BenchProgress("done", total, total, report=report)
 
@@ -234,12 +236,14 @@ def _row(
     return blank
 
 
-def _estimate(clip: Path, loaded: Loaded, compute: Compute) -> Estimate:
+def _look_at(clip: Path) -> tuple[VideoInfo, int | None]:
+    """What a clip is, and how many frames it has, as far as its container says."""
+    with open_reader(clip) as reader:
+        return reader.info, expected_frames(reader.info, Span())
+
+
+def _estimate(info: VideoInfo, frames: int | None, loaded: Loaded, compute: Compute) -> Estimate:
     row = loaded.architecture
-    span = span_of(clip, None, None)
-    with open_reader(clip, span.start, span.duration) as reader:
-        info = reader.info
-    frames = expected_frames(info, span)
     plan = choose_plan(row, info.height, info.width, compute)
     each = seconds_a_frame(loaded.restorer, row, plan, compute, info.height, info.width)
     memory = estimate_memory(row, plan, info.height, info.width, compute.dtype)

@@ -92,6 +92,9 @@ def score_steps(job: ScoreJob) -> Generator[ScoreProgress, None, None]:
         raise UsageFault("score needs at least one video and --every of at least 1.")
     notes: list[str] = []
     metrics = choose_metrics(job, notes)
+    for path in (*job.videos, *([] if job.reference is None else [job.reference])):
+        with open_reader(path):
+            pass  # what cannot be read is known before any is scored
     device = choose_compute(job.device).device
     measures = _build(metrics, job, device, notes)
     first: VideoScore | None = None

@@ -14,7 +14,7 @@ from selfhvd_cli import bench, bench_machine
 from selfhvd_cli.bench_machine import BenchJob, bench_steps
 from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.device import choose_compute
-from selfhvd_cli.errors import UsageFault
+from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.restore import throughput
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.load import fresh_restorer
@@ -72,6 +72,12 @@ def test_every_network_precision_and_size_has_a_row() -> None:
     progress = list(bench_steps(job))
     assert [step.done for step in progress] == sorted(step.done for step in progress)
     assert progress[-1].done == progress[-1].total
+
+
+def test_a_clip_that_is_missing_is_noticed_before_anything_is_measured(tmp_path: Path) -> None:
+    job = BenchJob(**SMALL, clip=tmp_path / "none.mp4")  # type: ignore[arg-type]
+    with pytest.raises(InputFault, match="no such file"):
+        next(bench_steps(job))
 
 
 def test_what_would_take_too_long_is_worked_out_and_marked() -> None:
