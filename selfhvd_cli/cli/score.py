@@ -31,6 +31,10 @@ def _list_metrics(context: click.Context, parameter: click.Parameter, value: boo
         return
     from selfhvd_cli.quality.metrics import METRICS
 
+    console = context.ensure_object(Console)
+    if console.json:
+        console.data({"metrics": list(METRICS.values())})
+        context.exit()
     for metric in METRICS.values():
         way = "higher is better" if metric.higher_is_better else "lower is better"
         click.echo(f"{metric.name:10} {metric.title}: {metric.about} ({way})")
@@ -43,8 +47,7 @@ def _list_metrics(context: click.Context, parameter: click.Parameter, value: boo
 @option("--reference", type=click.Path(path_type=Path), metavar="REF",
         help="The sharp original: gives PSNR, SSIM, LPIPS and VMAF.")  # fmt: skip
 @option("--metrics", metavar="NAME,NAME...", help="Metrics to take, see --list; default: all that run as things are.")
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_metrics,
-              help="List the metrics and end.")  # fmt: skip
+@click.option("--list", is_flag=True, expose_value=False, callback=_list_metrics, help="List the metrics and end.")
 @option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Score each so manyth frame.")
 @option("--csv", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
         help="Write the values of every frame.")  # fmt: skip

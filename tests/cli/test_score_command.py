@@ -14,6 +14,9 @@ from click.testing import CliRunner
 from made_clips import shaken, write_folder
 
 from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.errors import InputFault
+from selfhvd_cli.quality.job import ScoreJob
+from selfhvd_cli.score_video import score_steps
 
 
 def test_two_videos(tmp_path: Path) -> None:
@@ -43,6 +46,11 @@ def test_the_list_names_the_papers_metrics() -> None:
     result = CliRunner().invoke(selfhvd, ["score", "--list"])
     assert result.exit_code == 0
     assert {"musiq", "maniqa", "psnr", "piqe"} <= {line.split()[0] for line in result.stdout.splitlines()}
+    for words in (["--list", "--json"], ["--json", "--list"]):
+        rows = json.loads(CliRunner().invoke(selfhvd, ["score", *words]).stdout)["metrics"]
+        assert {"name": "psnr", "higher_is_better": True}.items() <= next(
+            r for r in rows if r["name"] == "psnr"
+        ).items()
 
 
 @pytest.mark.parametrize(("option", "name"), [("--csv", "values.csv"), ("--plot", "plot.png")])
@@ -80,6 +88,15 @@ def test_a_name_that_is_no_utf_8_is_written_as_text(tmp_path: Path) -> None:
     assert f"{tmp_path}/clip\ufffd,sharpness" in table.read_text(encoding="utf-8")
     assert plot.exists()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_video_that_is_missing_is_noticed_before_any_is_scored(tmp_path: Path) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0, 1]))
+    (tmp_path / "words.mp4").write_text("no video")
+    for missing in (tmp_path / "none.mp4", tmp_path / "words.mp4"):
+        for job in (ScoreJob((clip, missing)), ScoreJob((clip,), reference=missing)):
+            with pytest.raises(InputFault, match=missing.name):
+                next(score_steps(job))
 
 
 def test_bad_input_ends_with_its_code(tmp_path: Path) -> None:
