@@ -34,6 +34,19 @@ class Pair:
     makes_folder: bool = False
     """Whether the target's folder may be made: the user asked for a folder, not for a file in one."""
 
+    def check_folder(self) -> None:
+        """See whether `make_folder` would succeed, as far as permissions tell.
+
+        Raises:
+            DiskFault: it would not.
+        """
+        if not self.makes_folder:
+            return
+        above = next((each for each in (self.target.parent, *self.target.parent.parents) if each.exists()), Path())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            reason = "no permission" if above.is_dir() else f"{above} is a file"
+            raise DiskFault(f"{self.target.parent}: cannot be made ({reason}); give another -o.")
+
     def make_folder(self) -> list[Path]:
         """Make the target's folder if need be; gives the folders that were made, the innermost first.
 

@@ -136,6 +136,6 @@ def deblur(
 
         jobs = [adapt_first(console, job, steps) for job in jobs]
     if dry_run:
-        show_plans(console, jobs)
+        show_plans(console, batch, jobs)
     else:
         run_all(console, batch, jobs, make_page)

@@ -17,6 +17,7 @@ from selfhvd_cli.deblur_clips import deblur_clips
 from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.deblurring.kept import Kept, as_it_is_now
+from selfhvd_cli.deblurring.rehearsal import rehearse
 from selfhvd_cli.deblurring.report import DeblurReport, Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.errors import INTERRUPTED, NAMES, BatchFault, DiskFault, SelfHVDError
@@ -24,20 +25,42 @@ from selfhvd_cli.errors import INTERRUPTED, NAMES, BatchFault, DiskFault, SelfHV
 MakePage = Callable[[DeblurJob, DeblurReport], None]
 
 
-def show_plans(console: Console, jobs: Sequence[DeblurJob]) -> None:
+def show_plans(console: Console, batch: Batch, jobs: Sequence[DeblurJob]) -> None:
     """`--dry-run`: what each job would do and need.
 
     Raises:
-        SelfHVDError: a job would not start.
+        SelfHVDError: the only job would not start.
+        BatchFault: of several one would not.
     """
     plans = []
-    for job in jobs:
-        with console.waiting(f"{job.source.name}: trying the network for a moment"):
-            plans.append(plan_deblur(job))
-        for line in plan_in_words(plans[-1]):
-            console.say(line)
+    failed = []
+    for pair, job in zip(batch.pairs, jobs, strict=True):
+        try:
+            with console.waiting(f"{job.source.name}: trying the network for a moment"):
+                pair.check_folder()
+                rehearse(job, pair.makes_folder)
+                plans.append(plan_deblur(job))
+        except Exception as fault:
+            if len(jobs) == 1:
+                raise
+            failed.append(_entry(job.source, fault))
+            console.warn(f"{failed[-1]['name']} ({failed[-1]['code']}): {failed[-1]['message']}")
+        else:
+            for line in plan_in_words(plans[-1]):
+                console.say(line)
     if console.json:
-        console.data({"plans": plans})
+        console.data({"plans": plans, "failed": failed})
+    if failed:
+        names = ", ".join(each["source"] for each in failed)
+        raise BatchFault(f"{len(failed)} of {len(jobs)} clips would fail ({names}); the others would be done.")
+
+
+def _entry(source: Path, fault: Exception) -> dict[str, Any]:
+    """What `--json` says of a job that failed."""
+    known = as_fault(fault)
+    code = known.exit_code if known else SelfHVDError.exit_code
+    message = known.format_message() if known else f"{type(fault).__name__}: {fault}"
+    return {"source": str(source), "code": code, "name": NAMES[code], "message": message}
 
 
 def run_all(
@@ -191,11 +214,8 @@ class _Outcome:
         return [kept_in_words(kept, several) for kept in found if kept is not None]
 
     def fail(self, source: Path, fault: Exception, trace: str = "") -> None:
-        known = as_fault(fault)
-        self.code = known.exit_code if known else SelfHVDError.exit_code
-        message = known.format_message() if known else f"{type(fault).__name__}: {fault}"
-        entry = {"source": str(source), "code": self.code, "name": NAMES[self.code], "message": message}
-        self.failed.append(entry)
+        self.failed.append(_entry(source, fault))
+        self.code = self.failed[-1]["code"]
         if self.console.verbosity >= 2 and trace:
             self.console.detail(trace)
 

@@ -174,22 +174,6 @@ def test_one_bad_file_does_not_keep_the_others_from_it(clip: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == ["clip.mp4", "frames"]
 
 
-def test_the_dry_run_plans_and_touches_nothing(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = use_sharpen(monkeypatch, tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    arguments = ["deblur", "-n", str(clip), "-o", f"{tmp_path}/new/", "--weights", str(weights), "--device", "cpu"]
-    result = CliRunner().invoke(selfhvd, [*arguments, "--json"])
-    assert result.exit_code == 0, result.stderr
-    assert sorted(tmp_path.rglob("*")) == before
-    plan = json.loads(result.stdout)["plans"][0]
-    assert plan["frames"] == 8
-    assert plan["seconds"] > 0
-    assert plan["memory"] > 0
-    words = CliRunner().invoke(selfhvd, arguments).stderr
-    assert "8 frames of 80×64" in words
-    assert "of memory" in words
-
-
 def test_words_of_a_run_begin_with_the_device_and_end_with_the_file(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
