@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from selfhvd_cli.comparing.footage import Looked, look, opened, stills, stretch
-from selfhvd_cli.comparing.job import CompareJob, CompareProgress, Comparison, Layout
+from selfhvd_cli.comparing.job import USED_BY, CompareJob, CompareProgress, Comparison, Layout
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.quality.job import ScoreJob
@@ -23,10 +23,12 @@ from selfhvd_cli.quality.panels import Picture, as_codes, beside, labelled, live
 from selfhvd_cli.quality.plots import Series, plot_bytes, plot_each_score
 from selfhvd_cli.quality.report import ScoreReport
 from selfhvd_cli.quality.sheet import telling_frames
+from selfhvd_cli.quality.side_file import check_joins_no_frames
 from selfhvd_cli.score_video import score_steps
 from selfhvd_cli.steps import run_through
-from selfhvd_cli.video.comparison import MUXERS, ComparisonWriter
+from selfhvd_cli.video.comparison import ComparisonWriter
 from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.reader import open_reader
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +64,7 @@ def compare(
     Args: the fields of `CompareJob`; times in seconds, or text as on the command line.
 
     Raises:
-        UsageFault: the target exists, or has an ending that means nothing.
+        UsageFault: the target exists, has an ending that means nothing, or has no use for what is asked.
         InputFault: a video cannot be read, or the two differ in size or length.
         DiskFault: the target cannot be written.
     """
@@ -88,12 +90,20 @@ def compare(
 
 def compare_steps(job: CompareJob) -> Generator[CompareProgress, None, None]:
     """Do a job, reporting as it goes; the last report holds the `Comparison`."""
-    makers = {**dict.fromkeys(MUXERS, _video), ".png": _sheet, ".html": _page, ".htm": _page}
-    maker = makers.get(job.target.suffix.lower())
-    if maker is None:
-        raise UsageFault(f"{job.target}: name a video ({', '.join(MUXERS)}), a sheet (.png) or a page (.html).")
-    for path in (job.first, job.second):
+    maker = {"video": _video, "sheet": _sheet, "page": _page}[job.kind]
+    if job.idle:
+        wanted = sorted({USED_BY[name] for name in job.idle})
+        options = ", ".join(f"--{name}" for name in job.idle)
+        raise UsageFault(
+            f"{job.target}: is a {job.kind}, {options} is for a {' and a '.join(wanted)}; "
+            "leave it out, or give another ending with -o."
+        )
+    inputs = (job.first, job.second, *job.also)
+    check_joins_no_frames(job.target, inputs, "-o")
+    for path in inputs:
         OutputFile(job.target, path, job.overwrite)
+        with open_reader(path):
+            pass  # what cannot be read is known before any is
     yield from maker(job)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from selfhvd_cli.cli.config import is_typed
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import (
     Command,
@@ -51,6 +53,8 @@ def compare(console: Console, **given: Any) -> None:
     from selfhvd_cli.quality.metrics import parse_names
 
     job = CompareJob(**{**given, "labels": given["labels"] or None, "metrics": parse_names(given["metrics"])})
+    context = click.get_current_context()
+    job = replace(job, **{name: blank for name, blank in job.idle.items() if not is_typed(context, name)})
     with paced_display(console, "compare") as show:
         made = run_through(
             compare_steps(job), lambda step: step.comparison, lambda step: show(step.phase, step.done, step.total)

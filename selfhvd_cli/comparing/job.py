@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment
 from selfhvd_cli.quality.names import readable
 from selfhvd_cli.quality.report import ScoreReport
+from selfhvd_cli.video.comparison import MUXERS
 
 Layout = Literal["side", "split"]
+Kind = Literal["video", "sheet", "page"]
+
+KINDS: Mapping[str, Kind] = {**dict.fromkeys(MUXERS, "video"), ".png": "sheet", ".html": "page", ".htm": "page"}
+"""Ending of the target → what is made."""
+
+USED_BY: Mapping[str, Kind] = {"layout": "video", "also": "page", "metrics": "page", "every": "page"}
+"""Field of a job, and option → the only kind that it means something for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,27 @@ class CompareJob:
 
     offline: bool = False
     seed: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        """What is made.
+
+        Raises:
+            UsageFault: the target's ending means nothing.
+        """
+        kind = KINDS.get(self.target.suffix.lower())
+        if kind is None:
+            raise UsageFault(f"{self.target}: name a video ({', '.join(MUXERS)}), a sheet (.png) or a page (.html).")
+        return kind
+
+    @property
+    def idle(self) -> Mapping[str, Any]:
+        """Fields that ask for something this kind has no use for → what they hold where nothing is asked."""
+        kind = self.kind
+        blank = {each.name: each.default for each in fields(self)}
+        return {
+            name: blank[name] for name, only in USED_BY.items() if only != kind and getattr(self, name) != blank[name]
+        }
 
     @property
     def names(self) -> tuple[str, str]:

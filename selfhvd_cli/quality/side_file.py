@@ -28,9 +28,7 @@ def side_file(
         return None
     if target.suffix.lower() != suffix:
         raise UsageFault(f"{option} {target}: it is written as {suffix}; give it that ending.")
-    for source in inputs:
-        if suffix != ".csv" and source.is_dir() and source.resolve() in target.resolve().parents:
-            raise UsageFault(f"{target}: would be taken for a frame of {source}; choose another place with {option}.")
+    check_joins_no_frames(target, inputs, option)
     try:
         for source in inputs:
             file = OutputFile(target, source, overwrite)
@@ -38,6 +36,17 @@ def side_file(
         # What the checks say is meant for a command's main output.
         raise type(fault)(fault.message.replace("with -o", f"with {option}")) from None
     return file
+
+
+def check_joins_no_frames(target: Path, inputs: Sequence[Path], option: str) -> None:
+    """Keep a picture out of the folders of frames that a command reads.
+
+    Raises:
+        UsageFault: it would be one of their frames the next time, or replace one.
+    """
+    for source in inputs:
+        if target.suffix.lower() == ".png" and source.is_dir() and source.resolve() in target.resolve().parents:
+            raise UsageFault(f"{target}: would be taken for a frame of {source}; choose another place with {option}.")
 
 
 def write_side_file(file: OutputFile, content: bytes) -> None:

@@ -12,6 +12,9 @@ from click.testing import CliRunner
 from made_clips import shaken, write_folder, write_video
 
 from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.compare_videos import compare_steps
+from selfhvd_cli.comparing.job import CompareJob
+from selfhvd_cli.errors import InputFault
 
 
 def test_a_page_in_one_command(tmp_path: Path) -> None:
@@ -50,6 +53,42 @@ def test_a_comparison_needs_to_know_what_to_make(tmp_path: Path) -> None:
     words = ["compare", clip, str(tmp_path / "none.mp4"), "-o", str(tmp_path / "a.png")]
     missing = CliRunner().invoke(selfhvd, words)
     assert missing.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.mp4", ["--metrics", "sharpness"]), ("a.mp4", ["--every", "3"]), ("a.png", ["--also", "x.mp4"]),
+     ("a.html", ["--layout", "split"]), ("a.png", ["--layout", "split"])],
+)  # fmt: skip
+def test_what_the_target_has_no_use_for_is_not_ignored(name: str, words: list[str], tmp_path: Path) -> None:
+    clip = str(write_folder(tmp_path / "clip", shaken([0])))
+    result = CliRunner().invoke(selfhvd, ["compare", clip, clip, "-o", str(tmp_path / name), *words])
+    assert result.exit_code == 2
+    assert words[0] in result.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_a_standing_default_may_have_no_use(tmp_path: Path) -> None:
+    clip = str(write_folder(tmp_path / "clip", shaken([0, 1])))
+    words = ["compare", clip, clip, "-o", str(tmp_path / "a.png")]
+    result = CliRunner().invoke(selfhvd, words, env={"SELFHVD_LAYOUT": "split"})
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_sheet_is_kept_out_of_the_frames(tmp_path: Path) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0, 1]))
+    frame = next(clip.iterdir())
+    before = frame.read_bytes()
+    result = CliRunner().invoke(selfhvd, ["compare", str(clip), str(clip), "-o", str(frame), "-f"])
+    assert result.exit_code == 2
+    assert frame.read_bytes() == before
+
+
+def test_another_video_that_is_missing_is_noticed_at_once(tmp_path: Path) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0, 1]))
+    job = CompareJob(clip, clip, tmp_path / "a.html", also=(tmp_path / "none.mp4",))
+    with pytest.raises(InputFault, match="no such file"):
+        next(compare_steps(job))
 
 
 def test_stills_in_one_command(tmp_path: Path) -> None:
