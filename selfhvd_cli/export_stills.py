@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +18,13 @@ from selfhvd_cli.ops.orientation import upright
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.quality.exif import exif_bytes
 from selfhvd_cli.quality.panels import as_codes
+from selfhvd_cli.quality.side_file import check_joins_no_frames
 from selfhvd_cli.steps import run_through
-from selfhvd_cli.video.reader import open_reader
+from selfhvd_cli.video.container import MUXERS
+from selfhvd_cli.video.demuxing import packets_of
+from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.opening import open_input
+from selfhvd_cli.video.reader import UNREADABLE, open_reader
 
 FORMATS = {"jpg": "jpeg", "png": "png"}
 JPEG_QUALITY = 95
@@ -54,9 +60,12 @@ class Still:
     """One exported picture."""
 
     path: Path
+
     frame: int
+    """Number of the frame in the clip, from 0."""
+
     seconds: float
-    """After the first frame looked at."""
+    """After the clip's first frame."""
 
     sharpness: float
 
@@ -86,7 +95,7 @@ def still(
     """Export the sharpest frames; the twin of `selfhvd still`. Arguments: the fields of `StillJob`.
 
     Raises:
-        UsageFault: a picture exists already, or the format is unknown.
+        UsageFault: a picture exists already, would join the clip's frames, or the format is unknown.
         InputFault: the clip cannot be read.
         DiskFault: a picture cannot be written.
     """
@@ -112,6 +121,7 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
         raise UsageFault(f"--format {job.format}: choose one of {', '.join(FORMATS)}.")
     if job.count < 1:
         raise UsageFault(f"--count {job.count}: at least one picture.")
+    check_joins_no_frames(_target(job, 0), [job.source], "-o")
     span = span_of(job.source, job.start, job.duration)
     times: list[Fraction] = []
     scores: list[float] = []
@@ -123,7 +133,13 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
             scores.append(float(sharpness(frame.rgb().unsqueeze(0))[0]))
             yield StillProgress(len(scores), total)
         chosen = sharpest(scores, times, job.count, job.apart)
-        targets = {index: _target(job, index) for index in chosen}
+        skipped = _skipped(job, info, times[0])
+        targets = {index: _target(job, skipped + index) for index in chosen}
+        for path in targets.values():
+            if path.exists() and not job.overwrite:
+                raise UsageFault(
+                    f"{path}: exists already; replace it with --overwrite, or name another folder with -o."
+                )
         done = []
         for frame in reader:
             target = targets.pop(frame.index, None)
@@ -131,7 +147,7 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
                 since = frame.time - info.start_time
                 exif = exif_bytes(info.metadata, info.main_stream.metadata if info.streams else {}, since)
                 _write(target, upright(frame.rgb(), info.display_matrix), job.format, exif)
-                done.append(Still(target, frame.index, float(frame.time - times[0]), scores[frame.index]))
+                done.append(Still(target, skipped + frame.index, float(since), scores[frame.index]))
             if not targets:
                 break
     yield StillProgress(len(scores), len(scores), tuple(done))
@@ -148,12 +164,41 @@ def sharpest(scores: list[float], times: list[Fraction], count: int, apart: Frac
     return sorted(chosen)
 
 
-def _target(job: StillJob, index: int) -> Path:
-    folder = job.folder if job.folder is not None else job.source.absolute().parent
-    target = folder / f"{job.source.stem}_{index:05d}.{job.format}"
-    if target.exists() and not job.overwrite:
-        raise UsageFault(f"{target}: exists already; replace it with --overwrite, or name another folder with -o.")
-    return target
+def _skipped(job: StillJob, info: VideoInfo, first: Fraction) -> int:
+    """Frames of the clip before the stretch, whose first frame is shown at `first` on the clip's clock.
+
+    A picture is named by its number in the clip, so that the same frame has the same name whatever stretch it is
+    found in. Packets are counted for that, which takes no decoding of what lies before; as far as they can be read.
+    """
+    if job.source.is_dir():
+        return round(first * info.frame_rate)
+    if job.start is None:
+        return 0
+    if job.start.unit == "f":
+        return int(job.start.amount)
+    begin, end = (int(time / info.time_base) for time in (info.start_time, first))
+    skipped = 0
+    with open_input(job.source) as container, suppress(*UNREADABLE):
+        for packet in packets_of(container, [container.streams[info.stream_index]]):
+            time = packet.dts if packet.pts is None else packet.pts
+            skipped += time is not None and begin <= time < end
+    return skipped
+
+
+def _target(job: StillJob, number: int) -> Path:
+    place = Path(os.path.abspath(job.source))  # "." and ".." have a name and a place, too
+    name = place.name if place.is_dir() else place.stem
+    if not place.is_dir() and any(other != place and other.stem == name for other in _videos_beside(place)):
+        name += f"-{place.suffix[1:]}"
+    return (job.folder or place.parent) / f"{name}_{number:05d}.{job.format}"
+
+
+def _videos_beside(place: Path) -> list[Path]:
+    """The clips in its folder; two that differ in their ending alone need pictures of different names."""
+    try:
+        return [each for each in place.parent.iterdir() if each.suffix.lower() in MUXERS]
+    except OSError:
+        return []  # a folder that may be entered, not listed
 
 
 def _write(target: Path, picture: Tensor, format: str, exif: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.video.frames_folder import SUFFIXES
 from selfhvd_cli.video.output_file import OutputFile
 
 
@@ -44,8 +45,10 @@ def check_joins_no_frames(target: Path, inputs: Sequence[Path], option: str) -> 
     Raises:
         UsageFault: it would be one of their frames the next time, or replace one.
     """
+    if target.suffix.lower() not in SUFFIXES:
+        return
     for source in inputs:
-        if target.suffix.lower() == ".png" and source.is_dir() and source.resolve() in target.resolve().parents:
+        if source.is_dir() and source.resolve() == target.parent.resolve():
             raise UsageFault(f"{target}: would be taken for a frame of {source}; choose another place with {option}.")
 
 

@@ -30,6 +30,33 @@ def test_the_sharpest_frames_apart_from_each_other(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(stills[0].path)), frames[1])
 
 
+@pytest.mark.parametrize("start", ["12f", 0.4, "0.39"])
+@pytest.mark.parametrize("kind", ["folder", "clip.mp4", "clip.mkv", "clip.avi"])
+def test_a_frame_has_its_number_in_the_clip_whatever_is_looked_at(
+    kind: str, start: str | float, tmp_path: Path
+) -> None:
+    frames = shaken([0, *[2] * 12, 0, *[2] * 4], 96, 64)
+    clip = (
+        write_folder(tmp_path / "clip", frames) if kind == "folder" else write_video(tmp_path / kind, frames, rate=30)
+    )
+    (only,) = still(clip, tmp_path / "out", count=1, start=start)
+    assert (only.frame, only.path.name) == (13, "clip_00013.jpg")
+    assert only.seconds == pytest.approx(13 / 30, abs=1e-3)
+
+
+def test_clips_that_differ_in_their_ending_alone_have_pictures_of_their_own(tmp_path: Path) -> None:
+    clips = [write_video(tmp_path / name, shaken([0], 96, 64)) for name in ("clip.mov", "clip.mp4")]
+    names = [still(clip)[0].path.name for clip in clips]
+    assert names == ["clip-mov_00000.jpg", "clip-mp4_00000.jpg"]
+
+
+def test_the_folder_one_is_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_folder(tmp_path / "clip.v2", shaken([0])))
+    assert still(".")[0].path == tmp_path / "clip.v2_00000.jpg"
+    with pytest.raises(UsageFault, match="frame of"):
+        still(".", ".", format="png")
+
+
 def test_distance_beats_sharpness() -> None:
     times = [Fraction(index, 10) for index in range(10)]
     scores = [9.0, 8.0, 7.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 3.0]
