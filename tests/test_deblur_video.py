@@ -191,6 +191,15 @@ def test_a_fault_of_the_network_leaves_nothing_behind(
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize("name", ["a:b:.mp4", "-h.mp4", "d\udcff.mp4"], ids=["colons", "like an option", "no UTF-8"])
+def test_odd_names_are_names(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip.rename(name)
+    done = deblur(name, strength=0)
+    assert done.target == default_target(Path(name))
+    assert done.target.exists()
+
+
 def test_weights_of_what_restores_no_videos_are_refused_without_advice_to_use_it(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_state_dict(path, {"head.weight": torch.zeros(2, 2)}, {"architecture": "musiq"})

@@ -116,7 +116,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OSError: the disk could not take it.
     """
-    words = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, ensure_ascii=False)
+    words = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
     write_whole(folder / MANIFEST, words.encode())
 
 

@@ -55,5 +55,5 @@ class KeptNotes:
             return (None if verdict is None else Verdict(**verdict)), tuple(events)
         except (ValueError, TypeError, IndexError) as fault:
             raise InputFault(
-                f"{self.path}: has no note of its frame {place}; remove its folder with selfhvd jobs clean."
+                f"{self.path}: has no note of its frame {place}; remove it with selfhvd jobs clean OUTPUT."
             ) from fault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -38,4 +39,4 @@ def _notes() -> Path:
 
 
 def _place(folder: Path) -> Path:
-    return _notes() / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}.json"
+    return _notes() / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}.json"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.opening import location
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.passthrough import add_copy, muxable
 
@@ -68,7 +69,7 @@ class ComparisonWriter:
     def __enter__(self) -> ComparisonWriter:
         options = {"movflags": "faststart"} if self.muxer in ("mp4", "mov") else {}
         with self.file.disk_faults():
-            self._output = av.open(str(self.file.part), "w", format=self.muxer, options=options)
+            self._output = av.open(location(self.file.part), "w", format=self.muxer, options=options)
         return self
 
     def __exit__(
@@ -128,7 +129,7 @@ class ComparisonWriter:
             self.sound_note = f"{self.muxer} cannot hold the sound of {self.like.path.name}; .mkv can"
             return
         assert self._output is not None
-        self._source = av.open(str(self.like.path), "r", metadata_errors="replace")
+        self._source = av.open(location(self.like.path), "r", metadata_errors="replace")
         self._copies = {index: add_copy(self._output, self._source.streams[index]) for index in kept[:1]}
         assert self._first is not None
         end = None if self.duration is None else self._first + self.duration

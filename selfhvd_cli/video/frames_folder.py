@@ -15,7 +15,7 @@ from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
-from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, refuse_absurd_size
+from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, location, refuse_absurd_size
 from selfhvd_cli.video.orientation import display_matrix
 from selfhvd_cli.video.picture_head import PictureHead, read_head
 from selfhvd_cli.video.pixel_formats import RGB_MATRIX, planar_format, widest_format
@@ -138,7 +138,7 @@ def read_picture(path: Path) -> av.VideoFrame:
     """
     keep_libav_quiet()
     try:
-        with av.open(str(path), "r", options=dict(PIXEL_LIMIT)) as container:
+        with av.open(location(path), "r", options=dict(PIXEL_LIMIT)) as container:
             stream = container.streams.video[0]
             stream.codec_context.options = dict(PIXEL_LIMIT)
             refuse_absurd_size(path, stream.codec_context.width, stream.codec_context.height)

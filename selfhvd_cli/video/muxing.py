@@ -23,6 +23,7 @@ from selfhvd_cli.video.encoders import (
     refuse_unavailable,
 )
 from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.opening import location
 from selfhvd_cli.video.passthrough import PacketCopier, add_copy, set_tags
 from selfhvd_cli.video.tags import ALPHA_TAG, tags_for, without_container_tags
 
@@ -95,7 +96,7 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
         tried.append(f"{muxer} cannot hold {plan.family}")
         return None
     options = container_options(job.layout, like, job.trimmed)
-    output = av.open(str(job.part), "w", format=muxer, container_options=options)
+    output = av.open(location(job.part), "w", format=muxer, container_options=options)
     copier = None
     if like.container != "frames":
         copier = PacketCopier(like, job.layout.copied, raw=job.layout.donor is not None and not job.trimmed)

@@ -83,6 +83,11 @@ def require_readable(path: Path) -> os.stat_result:
     return status
 
 
+def location(path: Path) -> str:
+    """A path as FFmpeg takes it: whole, for what stands before a colon in a short one would be a protocol to it."""
+    return str(path.absolute())
+
+
 def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
     """Open in a thread of its own, which is left to itself if it takes too long: FFmpeg cannot be stopped there."""
     opened: list[InputContainer] = []
@@ -92,7 +97,11 @@ def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
         try:
             opened.append(
                 av.open(
-                    str(path), "r", container_options=options, options=dict(PIXEL_LIMIT), metadata_errors="replace"
+                    location(path),
+                    "r",
+                    container_options=options,
+                    options=dict(PIXEL_LIMIT),
+                    metadata_errors="replace",
                 )
             )
         except BaseException as fault:  # handed to the caller, who raises it

@@ -144,5 +144,5 @@ def _sound(path: Path) -> Iterator[None]:
         yield
     except (ValueError, OverflowError, struct.error, OSError) as fault:
         raise InputFault(
-            f"{path}: is no segment ({fault}); remove its folder with selfhvd jobs clean, and begin anew."
+            f"{path}: is no segment ({fault}); remove it with selfhvd jobs clean OUTPUT, and begin anew."
         ) from fault

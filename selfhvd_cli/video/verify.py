@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from selfhvd_cli.errors import SelfHVDError
+from selfhvd_cli.video.opening import location
 from selfhvd_cli.video.probe import main_video
 
 TIMELESS = ("avi", "mpegts")
@@ -22,7 +23,7 @@ def verify(path: Path, muxer: str, expected: Sequence[Fraction], tolerance: Frac
         SelfHVDError: the file does not open, or frames are missing or misplaced.
     """
     try:
-        with av.open(str(path), "r", metadata_errors="replace") as container:
+        with av.open(location(path), "r", metadata_errors="replace") as container:
             stream = main_video(container, path)
             times = []
             first = None

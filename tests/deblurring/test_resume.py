@@ -100,6 +100,15 @@ def test_the_same_job_goes_on_to_the_same_file(job: DeblurJob, segments: int) ->
     assert list(noted()) == []
 
 
+def test_a_clip_whose_name_is_no_text_is_gone_on_with_as_well(job: DeblurJob) -> None:
+    odd = job.source.with_name("clip\udcff.mp4")
+    job.source.rename(odd)
+    job = replace(job, source=odd, target=job.target.with_name("out\udcff.mp4"))
+    cut_off(job)
+    report, _ = run(job)
+    assert report.frames_resumed == 16
+
+
 def test_kept_frames_are_not_restored_again(job: DeblurJob, monkeypatch: pytest.MonkeyPatch) -> None:
     cut_off(job)
     restored = 0
