@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
-from selfhvd_cli.video.frames_folder import SUFFIXES
 from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.pictures.frames_folder import SUFFIXES
 
 
 def side_file(

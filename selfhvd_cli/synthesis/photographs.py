@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from selfhvd_cli.errors import InputFault
-from selfhvd_cli.video.frames_folder import frame_paths
 from selfhvd_cli.video.opening import open_input
+from selfhvd_cli.video.pictures.frames_folder import frame_paths
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 

@@ -20,7 +20,6 @@ from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.clock import Clock
 from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import FolderReader, is_frames_folder
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.opening import (
     PIXEL_LIMIT,
@@ -30,6 +29,7 @@ from selfhvd_cli.video.opening import (
     refuse_absurd_size,
     require_readable,
 )
+from selfhvd_cli.video.pictures.frames_folder import FolderReader, is_frames_folder
 from selfhvd_cli.video.probe import probe
 
 log = logging.getLogger(__name__)

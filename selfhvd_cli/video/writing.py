@@ -11,10 +11,10 @@ from torch import Tensor
 
 from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.encoders import Encoding
-from selfhvd_cli.video.folder_writer import FolderWriter
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import is_frames_target
 from selfhvd_cli.video.info import VideoInfo
+from selfhvd_cli.video.pictures.folder_writer import FolderWriter
+from selfhvd_cli.video.pictures.frames_folder import is_frames_target
 from selfhvd_cli.video.pixel_formats import PixelLayout
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.segments import Keeper

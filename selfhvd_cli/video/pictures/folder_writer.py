@@ -18,14 +18,14 @@ from selfhvd_cli.errors import InputFault, SelfHVDError, UsageFault
 from selfhvd_cli.video.change import is_gray
 from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.frame import SourceFrame
-from selfhvd_cli.video.frames_folder import SUFFIXES
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.picture_file import picture_file
-from selfhvd_cli.video.picture_metadata import names_beside, read_metadata, with_metadata
-from selfhvd_cli.video.picture_parts import parts
+from selfhvd_cli.video.pictures.frames_folder import SUFFIXES
+from selfhvd_cli.video.pictures.metadata import names_beside, read_metadata, with_metadata
+from selfhvd_cli.video.pictures.parts import parts
+from selfhvd_cli.video.pictures.picture_file import picture_file
+from selfhvd_cli.video.pictures.plain_picture import plain_picture
 from selfhvd_cli.video.pixel_formats import PixelLayout
-from selfhvd_cli.video.plain_picture import plain_picture
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.segments import Keeper, Piece
 

@@ -11,8 +11,8 @@ from av.codec.codec import Codec
 from av.video.codeccontext import VideoCodecContext
 
 from selfhvd_cli.video.change import is_gray
-from selfhvd_cli.video.frames_folder import JPEG, JPEG_MATRIX
-from selfhvd_cli.video.picture_head import FORMATS
+from selfhvd_cli.video.pictures.frames_folder import JPEG, JPEG_MATRIX
+from selfhvd_cli.video.pictures.head import FORMATS
 from selfhvd_cli.video.pixels import planes_of
 
 

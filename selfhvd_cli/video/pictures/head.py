@@ -11,9 +11,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
-from selfhvd_cli.video.picture_metadata import APP1, names_beside
-from selfhvd_cli.video.picture_parts import Part, parts
-from selfhvd_cli.video.tiff_tags import tiff_tags
+from selfhvd_cli.video.pictures.metadata import APP1, names_beside
+from selfhvd_cli.video.pictures.parts import Part, parts
+from selfhvd_cli.video.pictures.tiff_tags import tiff_tags
 
 UPRIGHT = 1
 ORIENTATION = 0x0112

@@ -16,8 +16,8 @@ from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
 from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, location, refuse_absurd_size
-from selfhvd_cli.video.orientation import display_matrix
-from selfhvd_cli.video.picture_head import PictureHead, read_head
+from selfhvd_cli.video.pictures.head import PictureHead, read_head
+from selfhvd_cli.video.pictures.orientation import display_matrix
 from selfhvd_cli.video.pixel_formats import RGB_MATRIX, planar_format, widest_format
 from selfhvd_cli.video.pixels import Signal
 

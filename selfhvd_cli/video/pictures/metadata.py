@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from selfhvd_cli.video.picture_parts import JPEG, PNG, Part, parts
-from selfhvd_cli.video.tiff_tags import tiff_tags
+from selfhvd_cli.video.pictures.parts import JPEG, PNG, Part, parts
+from selfhvd_cli.video.pictures.tiff_tags import tiff_tags
 
 EXIF, ICC = "EXIF", "ICC profile"
 
