@@ -40,7 +40,9 @@ def read_photos(paths: list[Path]) -> list[Bytes]:
     """
     photos = []
     for path in paths:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        # Not by cv2.imread, which a name that is no text makes crash.
+        contents = np.frombuffer(path.read_bytes(), np.uint8)
+        picture = cv2.imdecode(contents, cv2.IMREAD_COLOR) if len(contents) else None
         if picture is None or min(picture.shape[:2]) < 64:
             raise InputFault(f"{path}: not a picture of at least 64×64 pixels; take it out of the folder.")
         photos.append(np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from selfhvd_cli.errors import InputFault, SelfHVDError
-from selfhvd_cli.synthesis.pool import WindowPool
+from selfhvd_cli.synthesis.pool import WindowPool, read_photos
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def photos(tmp_path: Path) -> list[Path]:
 
 def pool(paths: list[Path], workers: int = 1) -> WindowPool:
     return WindowPool(paths, size=64, count=2, batch=2, seed=0, workers=workers, reuse=1)
+
+
+def test_a_name_that_is_no_text_is_a_name(photos: list[Path]) -> None:
+    odd = photos[0].rename(photos[0].with_name("photo\udcff.png"))
+    (picture,) = read_photos([odd])
+    assert min(picture.shape[:2]) >= 64
 
 
 def test_a_picture_that_is_none_is_named(photos: list[Path]) -> None:
