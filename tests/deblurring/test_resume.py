@@ -243,7 +243,7 @@ def test_forged_segments_are_refused_in_words(job: DeblurJob, forged: bytes) -> 
     values = json.loads((folder / MANIFEST).read_text())
     values["segments"][0].update(bytes=len(forged), sha256=hashlib.sha256(forged).hexdigest())
     (folder / MANIFEST).write_text(json.dumps(values))
-    with pytest.raises(SelfHVDError, match="remove its folder with selfhvd jobs clean"):
+    with pytest.raises(SelfHVDError, match="remove it with selfhvd jobs clean OUTPUT"):
         run(job)
     assert not job.target.exists()
 
