@@ -65,6 +65,20 @@ def test_frames_look_as_they_should(clip: Callable[..., Path]) -> None:
             assert frame.rgb() is frame.rgb(), "computed once"
 
 
+@pytest.mark.parametrize(
+    ("pixel_format", "color"),
+    [("yuvj444p", (1, 1, 1, 2)), ("yuv444p", (1, 1, 1, 1)), ("yuv444p", (5, 6, 5, 1))],
+    ids=["full range", "BT.709", "BT.601"],
+)
+def test_colours_are_those_that_were_filmed(
+    clip: Callable[..., Path], pixel_format: str, color: tuple[int, int, int, int]
+) -> None:
+    with VideoReader(clip("a.mp4", pixel_format=pixel_format, color=color)) as reader:
+        for frame in reader:
+            drawn = torch.from_numpy(draw(frame.index, 64, 48).copy()).permute(2, 0, 1) / 255
+            assert (frame.rgb() - drawn).abs().mean() < 0.008
+
+
 @pytest.mark.parametrize(("transfer", "name"), [(18, "hlg"), (16, "pq")])
 def test_hdr_is_read_in_its_own_curve(clip: Callable[..., Path], transfer: int, name: str) -> None:
     path = clip("a.mp4", codec="libx265", pixel_format="yuv420p10le", color=(9, transfer, 9, 1))

@@ -14,7 +14,7 @@ from typing import Any
 import av
 import pytest
 import torch
-from video_clips import FAST, Track, codes_of, copy, tracks_of
+from video_clips import FAST, Track, add_sound, codes_of, copy, draw, tracks_of
 
 from selfhvd_cli.errors import DiskFault, EnvironmentFault, SelfHVDError, UsageFault
 from selfhvd_cli.ops.sharpness import sharpness
@@ -241,6 +241,33 @@ def test_what_a_container_cannot_hold_is_named(clip: Callable[..., Path]) -> Non
     assert times_of(source.with_name("out.avi")) == times_of(source)
     assert any("evenly spaced" in line.reason for line in receipt.changed)
     assert "tag com.android.version: avi has no place for it" in [str(line) for line in receipt.left_out]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
+def test_languages_titles_and_roles_of_tracks_stay(tmp_path: Path, suffix: str) -> None:
+    source, target = tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}"
+    with av.open(str(source), "w") as output:
+        video = output.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height = 64, 48
+        video.metadata["title"] = "Camera"
+        one, two = (output.add_stream("aac", rate=44100) for _ in range(2))
+        one.metadata.update(language="deu", title="Ton")
+        two.metadata.update(language="eng", title="Comments")
+        one.disposition, two.disposition = av.stream.Disposition.default, av.stream.Disposition.comment
+        for index in range(8):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(draw(index, 64, 48), format="rgb24")))
+        output.mux(video.encode(None))
+        for stream in (one, two):
+            assert isinstance(stream, av.AudioStream)
+            add_sound(output, stream, Fraction(8, 30), 0)
+    copy(source, target)
+    for before, after in zip(tracks_of(source), tracks_of(target), strict=True):
+        assert [after.tags.get(name) for name in TOLD] == [before.tags.get(name) for name in TOLD]
+        assert after.disposition == before.disposition
+
+
+TOLD = ("language", "title", "name")
 
 
 def test_chapters_that_a_container_has_no_place_for_are_named(clip: Callable[..., Path]) -> None:

@@ -95,11 +95,11 @@ def make(path: Path, recipe: Recipe) -> Path:
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         if sound is not None:
-            _add_sound(output, sound, (ticks[-1] + step) * recipe.time_base, recipe.sound_delay)
+            add_sound(output, sound, (ticks[-1] + step) * recipe.time_base, recipe.sound_delay)
     return path
 
 
-def _add_sound(output: av.container.OutputContainer, stream: av.AudioStream, length: Fraction, delay: int) -> None:
+def add_sound(output: av.container.OutputContainer, stream: av.AudioStream, length: Fraction, delay: int) -> None:
     samples = round(length * 44100)
     wave = (0.2 * np.sin(np.arange(samples) * 0.05)).astype(np.float32)
     for start in range(0, samples, 1024):

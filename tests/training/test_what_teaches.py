@@ -1,0 +1,123 @@
+"""What teaches, and how much: weights of the losses, masks, border, seed, rate and clipping reach the parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from test_objective import Darker, darker, sharp_only
+from test_trainer import run, same
+from torch import Tensor
+from training_stand_ins import SearchEstimator, tiny_trainer
+
+from selfhvd_cli.flow.estimator import Flow
+from selfhvd_cli.restore.restorer import Convention, Restorer
+from selfhvd_cli.training.batches import Batch
+from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.consistency import History
+from selfhvd_cli.training.objective import Objective
+from selfhvd_cli.training.perceptual import Perceptual
+from selfhvd_cli.training.probes import Look
+
+
+class Sure(SearchEstimator):
+    """Is as sure of every place as it is told."""
+
+    def __init__(self, sure: float) -> None:
+        super().__init__()
+        self.sure = sure
+
+    def __call__(self, source: Tensor, target: Tensor) -> Flow:
+        flow = super().__call__(source, target)
+        return Flow(flow.vectors, torch.full_like(flow.confidence, self.sure))
+
+
+def features(pictures: Tensor) -> Tensor:
+    return 3.0 * pictures.square()
+
+
+def gradient(
+    config: AdaptConfig,
+    batch: Batch | None = None,
+    *,
+    stage: int = 1,
+    perceptual: Perceptual | None = None,
+    estimator: SearchEstimator | None = None,
+    history: History | None = None,
+) -> float:
+    """Of the single parameter of a network that darkens."""
+    trainer = tiny_trainer()
+    objective = Objective(estimator or SearchEstimator(), perceptual, config, trainer.objective.compute, True, None)
+    restorer = darker()
+    batch = batch or trainer.batches.draw(0)
+    if stage == 1:
+        objective.backward_stage_one(restorer, batch)
+    else:
+        objective.backward_stage_two(restorer, batch, history)
+    share = restorer.network.share
+    assert isinstance(share, Tensor)
+    return 0.0 if share.grad is None else float(share.grad)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_the_perceptual_loss_counts_by_its_weight(stage: int) -> None:
+    none, one, two = (
+        gradient(AdaptConfig(perceptual_weight=weight), stage=stage, perceptual=features)
+        for weight in (0.0, AdaptConfig().perceptual_weight, 2 * AdaptConfig().perceptual_weight)
+    )
+    assert one != none
+    assert two - none == pytest.approx(2 * (one - none), rel=1e-3)
+
+
+def test_consistency_counts_by_its_weight() -> None:
+    earlier = Restorer(Darker().requires_grad_(False), Convention())
+    assert isinstance(earlier.network.share, Tensor)
+    earlier.network.share.fill_(0.5)
+    history = History(earlier, Look(1.0, 0.0))
+    none = gradient(AdaptConfig(), stage=2)
+    one, three = (gradient(AdaptConfig(consistency_weight=weight), stage=2, history=history) for weight in (1.0, 3.0))
+    assert one != none
+    assert three - none == pytest.approx(3 * (one - none), rel=1e-3)
+
+
+def test_what_the_flow_doubts_does_not_teach() -> None:
+    batch = tiny_trainer().batches.draw(0)
+    batch = replace(batch, taught=batch.taught & ~batch.own)
+    sure = gradient(AdaptConfig(), batch, estimator=Sure(1.0))
+    assert sure != 0
+    assert gradient(AdaptConfig(), batch, estimator=Sure(1e-9)) == pytest.approx(0, abs=1e-6)
+    assert gradient(AdaptConfig(masks="occlusion"), batch, estimator=Sure(1e-9)) == sure
+
+
+def test_the_border_of_a_label_does_not_teach() -> None:
+    batch = sharp_only(tiny_trainer().batches.draw(0))
+    spoilt = batch.labels.clone()
+    spoilt[..., :3] = 1 - spoilt[..., :3]
+    assert gradient(AdaptConfig(), batch) == gradient(AdaptConfig(), replace(batch, labels=spoilt))
+
+
+def test_the_seed_decides() -> None:
+    one, again, other = (tiny_trainer(2, seed=seed) for seed in (0, 0, 1))
+    for trainer in (one, again, other):
+        run(trainer)
+    assert same(one.average.values, again.average.values)
+    assert not same(one.average.values, other.average.values)
+
+
+def test_the_rate_rises_and_falls() -> None:
+    trainer = tiny_trainer(12, warmup=2)
+    used = []
+    for report in trainer.steps():
+        used.append(trainer.optimizer.param_groups[0]["lr"])
+        assert report.rate == pytest.approx(used[-1])
+    assert used[0] < used[1]
+    assert used[1:] == sorted(used[1:], reverse=True)
+    assert used[-1] < 0.1 * max(used)
+
+
+def test_the_gradient_is_clipped() -> None:
+    trainer = tiny_trainer(1, clip_gradient=1e-4)
+    run(trainer)
+    gradients = [each.grad for each in trainer.restorer.parameters() if each.grad is not None]
+    assert 0 < float(torch.stack([each.norm() for each in gradients]).norm()) <= 1.01e-4
