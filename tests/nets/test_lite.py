@@ -39,7 +39,7 @@ def test_only_the_wanted_frames_come_and_they_are_the_same(network: Lite) -> Non
     frames = torch.rand(1, 5, 3, 64, 64)
     with torch.inference_mode():
         everything, middle = network(frames), network(frames, slice(2, 4))
-    assert torch.allclose(everything[:, 2:4], middle, atol=1e-6)
+    assert torch.allclose(everything[:, 2:4], middle, atol=1e-4)
 
 
 def test_sharp_and_blurred_frames_of_one_window_take_their_own_ways(network: Lite) -> None:

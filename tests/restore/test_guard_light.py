@@ -70,3 +70,11 @@ def test_grain_that_is_needed_is_no_more_than_that() -> None:
     assert verdict.sharpness_after is not None
     assert verdict.sharpness_after <= 1.02 * verdict.sharpness_before
     assert psnr(result, sharp) > psnr(frame, sharp) + 1.5
+
+
+@pytest.mark.parametrize("length", [5, 9, 13])
+def test_other_colours_everywhere_leave_the_frame_as_it_was(length: int) -> None:
+    sharp = leaves(21)
+    _, verdict = judged(shaken(sharp, length, 21), sharp + torch.tensor([0.2, 0.0, -0.2]).view(3, 1, 1))
+    assert verdict.strength == 0
+    assert verdict.reason == "colours changed"
