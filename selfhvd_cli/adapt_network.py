@@ -22,7 +22,7 @@ from selfhvd_cli.adaptation.pictures import draw_pictures
 from selfhvd_cli.adaptation.prepare import Run, prepare
 from selfhvd_cli.adaptation.record import Log, rounded, save_weights
 from selfhvd_cli.device import Compute, Precision
-from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.steps import run_through
 from selfhvd_cli.training.checkpoint import save_checkpoint
@@ -31,6 +31,7 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.training.trainer import with_values
 from selfhvd_cli.video.contents import contents_sha256
+from selfhvd_cli.video.opening import require_readable
 from selfhvd_cli.weights.locate import adapted_folder
 
 CHECKPOINT_SECONDS = 60.0
@@ -100,8 +101,7 @@ def adapt(
 def default_weights(clips: Sequence[Path], model: str) -> Path:
     """`<user's data>/adapted/<hash of the clips>/<first clip>-<model>.safetensors`."""
     for clip in clips:
-        if not clip.exists():
-            raise InputFault(f"{clip}: no such file or folder.")
+        require_readable(clip)
     digest = hashlib.sha256("".join(contents_sha256(clip) for clip in clips).encode()).hexdigest()[:12]
     return adapted_folder() / digest / f"{clips[0].stem}-{model}.safetensors"
 
@@ -267,8 +267,7 @@ def _check_target(job: AdaptJob) -> None:
     if not job.clips:
         raise UsageFault("name at least one clip to learn from.")
     for clip in job.clips:
-        if not clip.exists():
-            raise InputFault(f"{clip}: no such file or folder.")
+        require_readable(clip)
     if job.weights.suffix != ".safetensors":
         raise UsageFault(f"-o {job.weights}: weights are written as .safetensors; end the name in that.")
     if job.weights.exists() and not job.overwrite:

@@ -20,6 +20,7 @@ from selfhvd_cli.synthesis.photographs import photographs_of
 from selfhvd_cli.synthesis.pool import read_photos
 from selfhvd_cli.synthesis.recorded_shake import RotationLog, read_rotation_log
 from selfhvd_cli.synthesis.windows import Bytes
+from selfhvd_cli.video.opening import require_readable
 from selfhvd_cli.video.reader import open_reader
 
 FRAMES, SIZE = 30, (720, 1280)
@@ -126,8 +127,7 @@ def synth_steps(
             the clips would replace or join what they are made from; or a video cannot be asked for what is.
         DiskFault: a file could not be written.
     """
-    if not source.exists():
-        raise InputFault(f"{source}: no such file or folder.")
+    require_readable(source)
     photos = photographs_of(source)
     if not photos:
         asked = {"clips": clips, "frames": frames, "size": size, "severity": severity, "noise": night}

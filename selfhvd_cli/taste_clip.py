@@ -16,10 +16,10 @@ from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import SUFFIX, DeblurJob, default_target
 from selfhvd_cli.deblurring.report import DeblurReport
 from selfhvd_cli.deblurring.span import Span, expected_frames, span_of
-from selfhvd_cli.errors import InputFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.steps import run_through
+from selfhvd_cli.video.opening import require_readable
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.reader import open_reader
 
@@ -105,8 +105,7 @@ def taste_steps(
     job: DeblurJob, target: Path | None = None, seconds: float = SECONDS, layout: Layout = "side"
 ) -> Generator[TasteProgress, None, None]:
     """Taste a job, reporting as it goes; its own target is not touched, and nothing but the taste is left behind."""
-    if not job.source.exists():
-        raise InputFault(f"{job.source}: no such file or folder.")
+    require_readable(job.source)
     shown = target or taste_target(job.target)
     OutputFile(shown, job.source, job.overwrite)
     part, length, whole_frames = yield from _worst(job, seconds)
