@@ -89,6 +89,9 @@ def _step(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
         u, v = (yy * xt - xy * yt) / safe, (xx * yt - xy * xt) / safe
         error = (change - gx * u.view(-1, 1, 1, 1) - gy * v.view(-1, 1, 1, 1)).square()
         weight = 1.0 / (1.0 + error / (4.0 * error.mean(dim=(1, 2, 3), keepdim=True) + 1e-12))
-    trace = xx + yy
-    weak = 0.5 * (trace - (trace.square() - 4.0 * (xx * yy - xy * xy)).clamp(min=0).sqrt())
-    return torch.stack((u, v), dim=1), weak
+    return torch.stack((u, v), dim=1), least_texture(xx, xy, yy)
+
+
+def least_texture(xx: Tensor, xy: Tensor, yy: Tensor) -> Tensor:
+    """The smaller eigenvalue of structure tensors, given by their elements: how well a displacement is known."""
+    return 0.5 * (xx + yy - ((xx - yy).square() + 4.0 * xy.square()).sqrt()).clamp_min(0.0)

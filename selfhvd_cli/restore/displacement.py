@@ -11,6 +11,7 @@ from torch import Tensor
 
 from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.constants import spaced
+from selfhvd_cli.ops.displacement import least_texture
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.light import Light
 
@@ -65,10 +66,11 @@ def displacements(source: Light, picture: Light) -> Displacements:
     blocks = block_means(products * (1.0 - clipped), 2)
     local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), NOISE**2)
     quarters = F.adaptive_avg_pool2d(blocks * (local.norm(dim=1, keepdim=True) < ASTRAY), 2)
+    texture = least_texture(*quarters[:, :3].unbind(1))
     moves = _solve(quarters, NOISE**2 * 0.01)
     # One that did not move at all is no evidence: something wrong elsewhere may have dragged the whole's along.
     away = torch.minimum((moves - whole).norm(dim=1), moves.norm(dim=1)).flatten(1)
-    return Displacements(whole.flatten(1), _median(away, _least_texture(quarters).sqrt().flatten(1)), local)
+    return Displacements(whole.flatten(1), _median(away, texture.sqrt().flatten(1)), local)
 
 
 def _median(values: Tensor, weights: Tensor) -> Tensor:
@@ -77,12 +79,6 @@ def _median(values: Tensor, weights: Tensor) -> Tensor:
     passed = weights.gather(1, order).cumsum(1)
     place = (passed < 0.5 * passed[:, -1:]).sum(1, keepdim=True)
     return values.gather(1, place.clamp_max_(values.shape[1] - 1))[:, 0]
-
-
-def _least_texture(products: Tensor) -> Tensor:
-    """The smaller eigenvalue of mean structure tensors `[N, 5, h, w]`: how well a displacement is known."""
-    xx, xy, yy = products[:, :3].split(1, dim=1)
-    return 0.5 * (xx + yy - ((xx - yy).square() + 4.0 * xy.square()).sqrt()).clamp_min(0.0)
 
 
 def _solve(products: Tensor, regular: float) -> Tensor:

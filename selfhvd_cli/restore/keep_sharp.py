@@ -102,16 +102,14 @@ class Mix(NamedTuple):
         if self.added is None:
             return mixed.clamp_(0.0, 1.0), self
         mixed.add_(self.added).clamp_(0.0, 1.0)
-        at_mixed = laplacian(gray(mixed))
-        after = _variance(at_mixed)
-        for _ in range(ROUNDS):
-            if bool((after >= needed).all()):
+        for left in reversed(range(ROUNDS + 1)):
+            at_mixed = laplacian(gray(mixed))
+            after = _variance(at_mixed)
+            if left == 0 or bool((after >= needed).all()):
                 break
             # To those that have enough it gives nothing.
             share = _needed_share(at_mixed, laplacian(self.added), needed).mul_(after < needed)
             mixed.addcmul_(self.added, share.view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
-            at_mixed = laplacian(gray(mixed))
-            after = _variance(at_mixed)
         return mixed, self._replace(sharpness=after, succeeded=self.succeeded & (after >= needed))
 
 
