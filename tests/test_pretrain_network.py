@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,16 @@ def run(photos: Path, weights: Path, **options: object) -> list:
     return list(pretrain_steps(photos, weights, config, **settings))  # type: ignore[arg-type]
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_interrupted_and_resumed_equals_uninterrupted(photos: Path, tmp_path: Path) -> None:
     whole = run(photos, tmp_path / "whole.safetensors")
     first = run(photos, tmp_path / "parts.safetensors", minutes=0.0)
     rest = run(photos, tmp_path / "parts.safetensors")

@@ -88,9 +88,7 @@ def test_locks_are_free_when_they_are_let_go(tmp_path: Path, monkeypatch: pytest
     for _ in range(3):
         with StoreLock(tmp_path / "lock") as lock:
             assert lock.acquire()
-            began = time.monotonic()
             assert not StoreLock(tmp_path / "lock").acquire(0.1)
-            assert time.monotonic() - began < 60
 
 
 def test_a_server_asks_to_wait_by_its_own_clock() -> None:

@@ -175,9 +175,11 @@ distributed.destroy_process_group()
 def test_two_processes_learn_like_one_with_the_whole_batch(tmp_path: Path) -> None:
     script, result = tmp_path / "together.py", tmp_path / "result.pt"
     script.write_text(TOGETHER, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--log-dir"]
     folder = str(Path(__file__).parent)
-    done = subprocess.run([*command, str(script), folder, str(result)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*command, str(tmp_path), str(script), folder, str(result)], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     together = torch.load(result, weights_only=True)
     alone = tiny_trainer(8)
