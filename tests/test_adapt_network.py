@@ -8,7 +8,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from selfhvd_cli import adapt_network
 from selfhvd_cli.adapt_network import adapt, adapt_steps
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress
 from selfhvd_cli.errors import InputFault, UsageFault
+from selfhvd_cli.moments import as_moment
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.load import load_restorer
 from selfhvd_cli.weights.load import read_metadata
@@ -140,12 +141,65 @@ def test_given_up_between_steps_it_keeps_a_checkpoint_that_other_options_do_not_
     assert going_on.step == 2
 
 
+@pytest.mark.parametrize("what", ["clip", "base", "span", "flow"])
+def test_a_checkpoint_of_something_else_is_not_taken(clip: Path, base: Path, tmp_path: Path, what: str) -> None:
+    def job(**other: Any) -> AdaptJob:
+        given = {"clips": (clip,), "init": str(base), "flow": "dis", **other}
+        return AdaptJob(weights=tmp_path / "w.safetensors", perceptual="none", options={**SIZES, "steps": 6},
+                        device="cpu", precision="fp32", **given)  # fmt: skip
+
+    torch.manual_seed(1)
+    other_base = tmp_path / "other.safetensors"
+    save_state_dict(other_base, ARCHITECTURES["lite"].build().state_dict(), {"architecture": "lite"})
+    frames = made_clips.shaken(SHAKE, width=80, height=64, seed=4)
+    others = {
+        "clip": {"clips": (made_clips.write_folder(tmp_path / "frames", frames),)},
+        "base": {"init": str(other_base)},
+        "span": {"start": as_moment("2f")},
+        "flow": {"flow": "lite"},
+    }
+    steps = adapt_steps(job())
+    next(progress for progress in steps if progress.step is not None)
+    steps.close()
+    with pytest.raises(UsageFault, match="other clips or options"):
+        list(adapt_steps(job(**others[what])))
+
+
+def test_what_sharp_frames_are_to_stay_is_what_the_network_given_makes_of_them(
+    clip: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    prepare = adapt_network.prepare
+
+    def noted(*given: Any) -> Any:
+        runs.append((yield from prepare(*given)))
+        return runs[0]
+
+    monkeypatch.setattr(adapt_network, "prepare", noted)
+    adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=3, rate=1e-2, **SMALL)
+    (run,) = runs
+    kept, given = run.trainer.objective.base.network.state_dict(), load_file(base)
+    assert all(torch.equal(kept[key], given[key].float()) for key in given)
+    learned = run.trainer.restorer.network.state_dict()
+    assert not all(torch.equal(learned[key], given[key].float()) for key in given)
+
+
+def test_from_scratch_the_seed_decides_where_it_begins(clip: Path, tmp_path: Path) -> None:
+    def weights(name: str, seed: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(len(name))
+        target = tmp_path / f"{name}.safetensors"
+        adapt(clip, target, model="ifirnn", init="scratch", steps=1, seed=seed, **SMALL)
+        return load_file(target)
+
+    one, again, other = weights("one", 0), weights("again", 0), weights("other", 1)
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
 def test_time_is_kept(clip: Path, base: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
     report = adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=100_000, minutes=0.001, **SMALL)
     assert report.ended == "minutes"
     assert report.steps < 100
-    assert time.monotonic() - began < 120
     assert report.weights.exists()
 
 

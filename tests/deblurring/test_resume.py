@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from safetensors.torch import load_file
 from tiny_clips import make_clip, make_frames, use_sharpen
 
 from selfhvd_cli.deblur_video import deblur_steps
@@ -25,9 +26,12 @@ from selfhvd_cli.deblurring.report import DeblurReport, Progress
 from selfhvd_cli.deblurring.setup import plan_deblur
 from selfhvd_cli.deblurring.whereabouts import noted
 from selfhvd_cli.errors import DiskFault, SelfHVDError, UsageFault
+from selfhvd_cli.moments import as_moment
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.segments import SegmentFile
+from selfhvd_cli.weights.load import read_metadata
+from selfhvd_cli.weights.save import save_state_dict
 
 TICKS = tuple(20 * index + index * index % 7 for index in range(22))
 
@@ -278,6 +282,33 @@ def test_other_settings_are_another_job_and_the_first_is_named(job: DeblurJob) -
     report, _ = run(job)
     assert report.frames_resumed == 16
     assert job.target.read_bytes() == contents
+
+
+@pytest.mark.parametrize("what", ["start", "duration", "precision", "weights", "seed", "crf", "window"])
+def test_frames_of_other_settings_are_not_taken(job: DeblurJob, what: str) -> None:
+    others: dict[str, dict[str, object]] = {
+        "start": {"start": as_moment("2f")},
+        "duration": {"duration": as_moment("20f")},
+        "precision": {"precision": "bf16"},
+        "weights": {"weights": str(altered(Path(job.weights or "")))},
+        "seed": {"seed": 1},
+        "crf": {"encoding": replace(job.encoding, crf=30)},
+        "window": {"window": 3},
+    }
+    changed = replace(job, **others[what])  # type: ignore[arg-type]
+    _, contents = straight_through(changed)
+    cut_off(job)
+    report, _ = run(changed)
+    assert report.frames_resumed == 0
+    assert changed.target.read_bytes() == contents
+
+
+def altered(weights: Path) -> Path:
+    """Weights of the same network that restore otherwise."""
+    other = weights.with_name("other.safetensors")
+    values = {name: value * 1.5 + 0.01 for name, value in load_file(weights).items()}
+    save_state_dict(other, values, read_metadata(weights))
+    return other
 
 
 def test_another_place_and_memory_change_nothing(job: DeblurJob, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What teaches, and how much: weights of the losses, masks, border, seed, rate and clipping reach the parameters."""
+"""What teaches, and how much: losses, masks, V⁻, border, seed, rate and clipping reach the parameters."""
 
 from __future__ import annotations
 
@@ -47,17 +47,29 @@ def gradient(
     history: History | None = None,
 ) -> float:
     """Of the single parameter of a network that darkens."""
+    return learned(config, batch, stage, perceptual, estimator, history)[0]
+
+
+def learned(
+    config: AdaptConfig,
+    batch: Batch | None,
+    stage: int,
+    perceptual: Perceptual | None = None,
+    estimator: SearchEstimator | None = None,
+    history: History | None = None,
+) -> tuple[float, dict[str, Tensor]]:
+    """The gradient, and the losses by name."""
     trainer = tiny_trainer()
     objective = Objective(estimator or SearchEstimator(), perceptual, config, trainer.objective.compute, True, None)
     restorer = darker()
     batch = batch or trainer.batches.draw(0)
     if stage == 1:
-        objective.backward_stage_one(restorer, batch)
+        losses = objective.backward_stage_one(restorer, batch)
     else:
-        objective.backward_stage_two(restorer, batch, history)
+        losses = objective.backward_stage_two(restorer, batch, history)
     share = restorer.network.share
     assert isinstance(share, Tensor)
-    return 0.0 if share.grad is None else float(share.grad)
+    return (0.0 if share.grad is None else float(share.grad)), losses
 
 
 @pytest.mark.parametrize("stage", [1, 2])
@@ -95,6 +107,60 @@ def test_the_border_of_a_label_does_not_teach() -> None:
     spoilt = batch.labels.clone()
     spoilt[..., :3] = 1 - spoilt[..., :3]
     assert gradient(AdaptConfig(), batch) == gradient(AdaptConfig(), replace(batch, labels=spoilt))
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_withheld_frames_do_not_teach(stage: int) -> None:
+    batch = tiny_trainer().batches.draw(0)
+    assert gradient(AdaptConfig(), batch, stage=stage) != 0
+    assert gradient(AdaptConfig(), replace(batch, taught=torch.zeros_like(batch.taught)), stage=stage) == 0
+
+
+def test_labels_no_sharper_than_the_frame_do_not_teach() -> None:
+    batch = tiny_trainer().batches.draw(0)
+    nothing, everything = torch.zeros_like(batch.own), torch.ones_like(batch.taught)
+    change, losses = learned(AdaptConfig(), replace(batch, labels=batch.targets, own=nothing, taught=everything), 1)
+    assert change == 0
+    assert losses["taught"] == 0
+
+
+def test_in_place_of_a_sharp_frame_the_one_that_stands_there_is_taught() -> None:
+    """RSCR (Eq. 7): V⁻ has another frame at a sharp one's place, and that frame's supervision goes with it."""
+    batch = tiny_trainer().batches.draw(0)
+    rows, count = batch.reduced.shape
+    assert batch.keep == (slice(0, count),) * rows
+    another = torch.full((count,), 1)
+    alone = replace(
+        batch,
+        frames=batch.frames[:, another],
+        labels=batch.labels[:, another],
+        own=batch.own[:, another],
+        taught=batch.taught[:, another],
+    )
+    config = AdaptConfig(sis=False, masks="none")
+    change, losses = learned(config, replace(batch, reduced=torch.full_like(batch.reduced, 1)), 2)
+    expected, expected_losses = learned(replace(config, rscr=False), alone, 2)
+    assert change == pytest.approx(expected, rel=1e-4)
+    assert float(losses["sevd"]) == pytest.approx(float(expected_losses["sevd"]), rel=1e-4)
+    assert change != pytest.approx(gradient(replace(config, rscr=False), batch, stage=2), rel=1e-3)
+
+
+def test_the_earlier_network_is_renewed_while_the_clip_grows_sharper() -> None:
+    """SCSCM (Eq. 9): θ_k follows the network."""
+    trainer = tiny_trainer(12, first_stage=0.0, check=2, rate=3e-3, average=0.5)
+    events = [event for report in run(trainer) for event in report.events]
+    assert trainer.history is not None
+    assert trainer.history.refreshes > 0
+    assert any("renewed" in event for event in events)
+
+
+def test_the_perceptual_network_gets_values_as_it_was_trained_with() -> None:
+    network = Perceptual()
+    seen: list[Tensor] = []
+    network.features[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    mean_and_spread = torch.tensor([0.485, 0.456, 0.406]) + torch.tensor([0.229, 0.224, 0.225])
+    network(mean_and_spread.view(1, 3, 1, 1).expand(1, 3, 32, 32))
+    assert torch.allclose(seen[0], torch.ones(1, 3, 32, 32), atol=1e-5)
 
 
 def test_the_seed_decides() -> None:

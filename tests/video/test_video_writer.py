@@ -314,8 +314,9 @@ def test_a_beginning_ends_the_sound_with_the_pictures(clip: Callable[..., Path])
     assert 0.4 < max(time for _, time, _ in new if time is not None) < 0.5
 
 
-def test_pictures_before_zero_move_with_the_sound(clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    source = clip("in.mkv", frames=6, time_base=Fraction(1, 1000))
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_pictures_before_zero_move_with_the_sound(clip: Callable[..., Path], suffix: str) -> None:
+    source = clip(f"in.{suffix}", frames=6, time_base=Fraction(1, 1000))
     target = source.with_name("out.mp4")
     with open_reader(source) as reader:
         early = replace(reader.info, start_time=Fraction(-1, 10))
@@ -328,6 +329,21 @@ def test_pictures_before_zero_move_with_the_sound(clip: Callable[..., Path], mon
     assert any(line.what == "start" for line in writer.receipt.changed)
     first = [next(t.packets[0][1] for t in tracks_of(path) if t.kind == "audio") for path in (source, target)]
     assert abs((first[1] or 0) - (first[0] or 0) - Fraction(1, 10)) < Fraction(1, 1000)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_sound_lies_beside_its_pictures(clip: Callable[..., Path], suffix: str) -> None:
+    """A player reads a file from its beginning: sound far behind its pictures stutters, and cannot be streamed."""
+    source = clip("in.mp4", ticks=[600 * second for second in range(30)])
+    target = source.with_name(f"out.{suffix}")
+    copy(source, target)
+    reached = {"video": Fraction(0), "audio": Fraction(0)}
+    with av.open(str(target)) as container:
+        packets = [packet for packet in container.demux() if packet.size and packet.stream.type in reached]
+        for packet in sorted(packets, key=lambda packet: packet.pos or 0):
+            assert packet.pts is not None
+            reached[packet.stream.type] = packet.pts * packet.time_base
+            assert abs(reached["video"] - reached["audio"]) < 3
 
 
 def test_frames_out_of_order_are_a_mistake(clip: Callable[..., Path]) -> None:
@@ -401,6 +417,23 @@ def test_a_result_that_lacks_frames_is_dropped(clip: Callable[..., Path], monkey
     assert not source.with_name("out.mkv").exists()
 
 
+def test_a_result_with_a_frame_off_its_time_is_dropped(
+    clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = clip("in.mkv", frames=6, sound=False, time_base=Fraction(1, 1000))
+    send, count = writer_module.VideoWriter._send, iter(range(100))
+
+    def late(self: Any, packet: Any) -> None:
+        if next(count) == 5:
+            packet.pts += 20
+        send(self, packet)
+
+    monkeypatch.setattr(writer_module.VideoWriter, "_send", late)
+    with pytest.raises(SelfHVDError, match="off its time"):
+        copy(source, source.with_name("out.mkv"))
+    assert not source.with_name("out.mkv").exists()
+
+
 def test_nothing_written_is_a_fault(clip: Callable[..., Path]) -> None:
     source = clip("in.mp4", frames=2)
     with (
@@ -422,6 +455,15 @@ def test_the_input_is_never_the_output(clip: Callable[..., Path]) -> None:
     for target in (source, linked, hard, source.parent / "." / "in.mp4"):
         with pytest.raises(UsageFault, match="replace its own input"):
             open_writer(target, probe(source), overwrite=True)
+
+
+def test_an_input_named_as_the_unfinished_output_is_left_alone(clip: Callable[..., Path]) -> None:
+    made = clip("in.mp4", frames=4)
+    source = made.rename(made.with_name("out.mp4.part"))
+    before = source.read_bytes()
+    with pytest.raises(UsageFault, match=r"\.part"):
+        copy(source, source.with_name("out.mp4"))
+    assert source.read_bytes() == before
 
 
 def test_an_existing_file_needs_overwrite(clip: Callable[..., Path]) -> None:
