@@ -39,7 +39,10 @@ def moved_creation(value: str, shift: Fraction) -> str:
     found = MOMENT.search(value)
     if found is None:
         return value
-    moment = datetime.fromisoformat(f"{found[1]}T{found[3]}") + timedelta(seconds=round(shift))
+    try:
+        moment = datetime.fromisoformat(f"{found[1]}T{found[3]}") + timedelta(seconds=round(shift))
+    except (ValueError, OverflowError):  # cameras whose clock was never set write zeros
+        return value
     text = moment.isoformat(sep="T" if found[2] == "T" else " ", timespec="seconds")
     return value[: found.start()] + text + value[found.end() :]
 

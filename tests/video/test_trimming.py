@@ -22,6 +22,14 @@ def test_a_date_that_is_not_known_is_not_made_up(clip: Callable[..., Path]) -> N
     assert not [tags for tags in (after.metadata, *(s.metadata for s in after.streams)) if "creation_time" in tags]
 
 
+@pytest.mark.parametrize("never", ["0000-00-00 00:00:00", "2026-02-30T25:61:00", "9999-12-31T23:59:59"])
+def test_a_date_that_never_was_stays_as_it_is(clip: Callable[..., Path], never: str) -> None:
+    source = clip("in.mp4", frames=60, tags={"date": never})
+    target = source.with_name("out.mp4")
+    copy(source, target, start=Fraction(1))
+    assert probe(target).metadata["date"] == never
+
+
 def with_telemetry(path: Path) -> Path:
     """The clip with its sound made into a track of a camera's measurements."""
     path.write_bytes(path.read_bytes().replace(b"soun", b"meta").replace(b"mp4a", b"gpmd"))
