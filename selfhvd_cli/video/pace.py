@@ -40,19 +40,29 @@ class Pace:
         if stamp is None:
             return True
         stated = stamp * packet.time_base
-        passed = self._passed.get(index, 0)
-        if stated < self._reached.get(index, stated) - LEAST_LEEWAY:
+        reached = self._reached.get(index, stated)
+        passed = min(self._passed.get(index, 0), len(self._restarts))  # the pictures take back what was none
+        if stated < reached - LEAST_LEEWAY:
             if passed < len(self._restarts):
-                passed = self._passed[index] = passed + 1
+                passed += 1
             elif self._waits(time):
                 return False
+        elif stated > reached + LEAST_LEEWAY and self._old_clock_goes_on(passed, stated - reached):
+            passed -= 1
         self._waiting_since = None
-        self._reached[index] = stated
-        if passed:
-            moved = round(self._restarts[passed - 1].moved / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts + moved
-            packet.dts = None if packet.dts is None else packet.dts + moved
+        self._reached[index], self._passed[index] = stated, passed
+        moved = round(self._moved(passed) / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts + moved
+        packet.dts = None if packet.dts is None else packet.dts + moved
         return True
+
+    def _old_clock_goes_on(self, passed: int, leap: Fraction) -> bool:
+        """Whether a leap leads back to the clock before the last restart, which then was damaged times only."""
+        return passed > 0 and abs(self._moved(passed - 1) + leap - self._moved(passed)) <= LEAST_LEEWAY
+
+    def _moved(self, passed: int) -> Fraction:
+        """By how much packets are moved behind that many restarts, seconds."""
+        return self._restarts[passed - 1].moved if passed else Fraction(0)
 
     def _waits(self, time: Fraction | None) -> bool:
         if time is None:

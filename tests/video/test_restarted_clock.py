@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -69,6 +70,33 @@ def test_sound_of_a_stretch_behind_the_joint_is_there(clip: Callable[..., Path],
     found = sound_times(tmp_path / "b.mkv")
     assert 20 <= len(found) <= 25
     assert abs(found[0]) < Fraction(1, 10)
+
+
+def in_clusters(source: Path, target: Path) -> list[int]:
+    """The clip as a Matroska file; where in it the times of its clusters lie, which all in them are counted from."""
+    options = {"cluster_time_limit": "500"}
+    with av.open(str(source)) as clip, av.open(str(target), "w", options=options) as output:
+        copies = [output.add_stream_from_template(stream) for stream in clip.streams]
+        for packet in clip.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                output.mux(packet)
+    mark = b"\x1f\x43\xb6\x75"
+    places = [found.end() for found in re.finditer(re.escape(mark), target.read_bytes())]
+    return [place + target.read_bytes()[place:].index(b"\xe7\x82") + 2 for place in places]
+
+
+def test_sound_comes_through_a_stretch_of_damaged_times(clip: Callable[..., Path], tmp_path: Path) -> None:
+    whole, damaged = tmp_path / "whole.mkv", tmp_path / "damaged.mkv"
+    places = in_clusters(clip("a.mp4", frames=120, options={"g": "10", "bf": "0"}), whole)
+    data = bytearray(whole.read_bytes())
+    assert int.from_bytes(data[places[4] : places[4] + 2], "big") > 1000  # milliseconds
+    data[places[4] : places[4] + 2] = b"\0\0"
+    damaged.write_bytes(data)
+    copy(whole, tmp_path / "b.mkv")
+    copy(damaged, tmp_path / "c.mkv")
+    wanted, found = sound_times(tmp_path / "b.mkv"), sound_times(tmp_path / "c.mkv")
+    assert all(abs(time - other) < Fraction(1, 10) for time, other in zip(found, wanted, strict=True))
 
 
 def test_an_ordinary_clip_has_no_such_line(clip: Callable[..., Path], tmp_path: Path) -> None:
