@@ -94,8 +94,12 @@ LIKE: Mapping[str, str] = {
 FALLBACKS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 """Tried in turn where the container cannot hold the first choice."""
 
-UNFIT: Mapping[str, frozenset[str]] = {"avi": frozenset(("h264", "hevc", "av1", "vp9", "prores"))}
-"""Codecs that FFmpeg puts into a container, but reads back with wrong times."""
+UNFIT: Mapping[str, frozenset[str]] = {
+    "avi": frozenset(("h264", "hevc", "av1", "vp9", "prores")),
+    "mov": frozenset(("av1", "vp9")),
+    "mpegts": frozenset(("av1", "vp9", "mjpeg", "prores", "ffv1")),
+}
+"""Codecs that FFmpeg adds to a container, but then refuses, or reads back with wrong times or not at all."""
 
 EVEN_ONLY = ("libx264", "libx265")
 """Encoders that take odd sizes only without subsampled chroma."""
@@ -179,7 +183,7 @@ def refuse_unavailable(encoding: Encoding, muxer: str, tried: list[str]) -> Envi
     """The fault for a request that no encoder meets."""
     why = "; ".join(tried) or "none is built in"
     if encoding.codec is not None and any("cannot hold" in each for each in tried):
-        return UsageFault(f"--codec {encoding.codec}: {why}. Write to a .mkv or .mov file, or choose another codec.")
+        return UsageFault(f"--codec {encoding.codec}: {why}. Write to a .mkv file, or choose another codec.")
     return EnvironmentFault(f"no video encoder for {muxer} works here ({why}); see selfhvd doctor.")
 
 

@@ -14,9 +14,11 @@ from video_clips import copy
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video import encoders as encoders_module
-from selfhvd_cli.video.encoders import EncoderPlan, Encoding, plan_encoders
+from selfhvd_cli.video.encoders import CHOICES, EncoderPlan, Encoding, plan_encoders
 from selfhvd_cli.video.hardware_encoders import bit_rate_options
 from selfhvd_cli.video.probe import probe
+from selfhvd_cli.video.reader import open_reader
+from selfhvd_cli.video.writing import open_writer
 
 
 def plans(source: Path, encoding: Encoding, muxer: str = "mp4") -> list[EncoderPlan]:
@@ -101,3 +103,44 @@ def test_a_quality_beyond_the_scale_of_its_codec_is_refused(clip: Callable[..., 
     source = clip("in.mp4", frames=2, sound=False)
     with pytest.raises(UsageFault, match=r"--crf 52: h264 takes 0 \(best\) to 51"):
         plans(source, Encoding(crf=52))
+
+
+SOURCES = {
+    "prores": {"name": "a.mov", "codec": "prores_ks", "pixel_format": "yuv422p10le"},
+    "ffv1": {"name": "a.mkv", "codec": "ffv1"},
+    "mjpeg": {"name": "a.avi", "codec": "mjpeg", "pixel_format": "yuvj420p"},
+    "vp9": {"name": "a.webm", "codec": "libvpx-vp9"},
+}
+
+
+@pytest.mark.parametrize("codec", SOURCES)
+@pytest.mark.parametrize("ending", ["mov", "ts"])
+def test_a_codec_that_a_container_does_not_give_back_becomes_another(
+    clip: Callable[..., Path], codec: str, ending: str
+) -> None:
+    source = clip(frames=4, sound=False, **SOURCES[codec])
+    target = source.with_name(f"out.{ending}")
+    receipt = copy(source, target)
+    refused = f"cannot hold {codec}" in str(receipt)
+    assert probe(target).codec == ("h264" if refused else codec)
+
+
+@pytest.mark.parametrize("codec", CHOICES)
+@pytest.mark.parametrize("ending", ["mp4", "mov", "3gp", "mkv", "webm", "avi", "ts"])
+def test_a_codec_that_is_asked_for_comes_back_or_is_refused_at_once(
+    clip: Callable[..., Path], codec: str, ending: str
+) -> None:
+    source = clip("a.mp4", frames=2, size=(128, 128), sound=False)
+    target, refusal = source.with_name(f"out.{ending}"), ""
+    with open_reader(source) as reader:
+        try:
+            with open_writer(target, reader.info, Encoding(codec=codec, preset="ultrafast")) as writer:
+                for frame in reader:
+                    writer.write(frame)
+        except UsageFault as fault:
+            refusal = fault.message
+    if target.exists():
+        assert probe(target).codec == codec
+    else:
+        assert f"cannot hold {codec}. Write to a .mkv file" in refusal
+        assert ending != "mkv"
