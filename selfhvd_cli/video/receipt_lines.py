@@ -8,12 +8,11 @@ from fractions import Fraction
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.covers import is_cover
-from selfhvd_cli.video.encoders import EncoderPlan
 from selfhvd_cli.video.info import Chapter, VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, chapters_within
+from selfhvd_cli.video.picture_comparison import compare_pictures
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.receipt import Receipt
-from selfhvd_cli.video.side_data import CAPTIONS, SECOND_VIEW
 from selfhvd_cli.video.stream_comparison import compare_streams
 
 
@@ -68,10 +67,7 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
     _compare_tags(receipt, job, written.metadata)
     _compare_chapters(receipt, job, written.chapters)
     compare_streams(receipt, job, written, counts, {index: time - times[0] for index, time in starts.items()})
-    _compare_extras(receipt, job, opened.plan, written)
-    _compare_orientation(receipt, job, written)
-    if like.hdr is not None and opened.plan.color == like.color:
-        receipt.keep(f"HDR ({like.hdr.upper()}, {like.bit_depth} bits)")
+    compare_pictures(receipt, job, opened.plan, written)
 
 
 def _say_restarts(receipt: Receipt, like: VideoInfo, opened: Opened) -> None:
@@ -114,35 +110,6 @@ def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter]) ->
         lost |= {name for name, value in chapter["metadata"].items() if found.get(name.lower()) != value}
     if lost:
         receipt.leave_out(f"chapters' tags {', '.join(sorted(lost))}", no_place)
-
-
-def _compare_extras(receipt: Receipt, job: Job, plan: EncoderPlan, written: VideoInfo) -> None:
-    for name in job.like.extras:
-        if name in written.extras:
-            receipt.keep(name)
-            continue
-        reason = f"{plan.encoder} writes none"
-        if name == SECOND_VIEW:
-            reason = "only the first of the two views is decoded; the clip is no longer spatial"
-        elif name == CAPTIONS and plan.family != "h264":
-            reason += ", --codec h264 keeps them"
-        receipt.leave_out(name, reason)
-
-
-def _compare_orientation(receipt: Receipt, job: Job, written: VideoInfo) -> None:
-    if job.like.display_matrix is None:
-        return
-    if _turn(written) == _turn(job.like):
-        receipt.keep("orientation")
-    else:
-        reason = f"{job.layout.muxer} has no place for it, so players show the pictures turned; mp4 and mov have one"
-        receipt.leave_out("orientation", reason)
-
-
-def _turn(info: VideoInfo) -> tuple[int, ...] | None:
-    """What a display matrix does to the pictures, without where it moves them to."""
-    matrix = info.display_matrix
-    return None if matrix is None else tuple(round(matrix[place] / 0x10000) for place in (0, 1, 3, 4))
 
 
 def _chapters_in_words(count: int) -> str:
