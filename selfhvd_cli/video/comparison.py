@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +48,7 @@ class ComparisonWriter:
 
         Raises:
             UsageFault: the target exists, is the source, or has an unknown ending.
+            DiskFault: its folder does not exist or cannot be written.
         """
         muxer = MUXERS.get(target.suffix.lower())
         if muxer is None:
@@ -69,7 +71,12 @@ class ComparisonWriter:
     def __enter__(self) -> ComparisonWriter:
         options = {"movflags": "faststart"} if self.muxer in ("mp4", "mov") else {}
         with self.file.disk_faults():
-            self._output = av.open(location(self.file.part), "w", format=self.muxer, options=options)
+            self.file.claim()
+            try:
+                self._output = av.open(location(self.file.part), "w", format=self.muxer, options=options)
+            except BaseException:
+                self.file.discard()
+                raise
         return self
 
     def __exit__(
@@ -82,8 +89,9 @@ class ComparisonWriter:
                     self.file.commit()
         finally:
             for container in (self._source, self._output):
-                if container is not None:
-                    container.close()
+                with contextlib.suppress(av.FFmpegError, OSError, ValueError):  # as of a full disk, said already
+                    if container is not None:
+                        container.close()
             self._source = self._output = None
             self.file.discard()
 
