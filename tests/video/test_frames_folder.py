@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from video_clips import draw
 
 from selfhvd_cli.errors import InputFault, UsageFault
@@ -49,6 +50,25 @@ def test_pictures_come_back_code_by_code(tmp_path: Path, suffix: str, deep: bool
         found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert found.dtype == codes.dtype
         assert (found[..., ::-1] == codes).all()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "YCbCr"])
+def test_a_tiff_compressed_as_jpeg_is_refused_rather_than_taken_for_black(tmp_path: Path, kind: str) -> None:
+    picture = Image.fromarray(draw(0, 40, 30)).convert(kind)
+    picture.save(tmp_path / "1.tif", compression="tiff_lzw")
+    with open_reader(tmp_path) as reader:
+        assert len(list(reader)) == 1
+    picture.save(tmp_path / "2.tif", compression="jpeg")
+    with pytest.raises(InputFault, match="is a TIFF compressed as JPEG"):
+        open_reader(tmp_path)
+
+
+def test_numbers_of_the_same_value_have_one_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["01.png", "1.png", "001.png", "2.png"]
+    for order in (names, names[::-1]):
+        monkeypatch.setattr(Path, "iterdir", lambda folder, order=order: iter([folder / name for name in order]))
+        monkeypatch.setattr(Path, "is_file", lambda _: True)
+        assert [path.name for path in frame_paths(tmp_path)] == ["001.png", "01.png", "1.png", "2.png"]
 
 
 def test_what_a_restoration_left_alone_keeps_its_16_bits(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
 def frame_paths(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order."""
     found = [each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
-    return sorted((each for each in found if each.is_file()), key=natural_key)
+    return sorted(sorted(each for each in found if each.is_file()), key=natural_key)
 
 
 def is_frames_folder(path: Path) -> bool:
@@ -82,6 +82,8 @@ class FolderReader:
         heads = [read_head(path) for path in self.paths]
         self._coding: str | None = None
         for path, head in zip(self.paths, heads, strict=True):
+            if head.comes_out_black:
+                raise InputFault(f"{path}: is a TIFF compressed as JPEG, which cannot be read; save it uncompressed.")
             self._refuse_other_coding(path, head.pixel_format)
         first = read_picture(self.paths[0])
         self.info = _describe(folder, first, frame_rate, heads)

@@ -42,7 +42,8 @@ ADOBE, TRANSFORM_AT = b"\xff\xee", 11
 CHROMA = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 """By luma columns and rows for one chroma sample."""
 
-TIFF_BITS, TIFF_KIND, TIFF_SAMPLES = 258, 262, 277
+TIFF_BITS, TIFF_COMPRESSION, TIFF_KIND, TIFF_SAMPLES = 258, 259, 262, 277
+TIFF_JPEG = (6, 7)
 TIFF_GRAY, TIFF_RGB, TIFF_YUV = (0, 1), 2, 6
 
 
@@ -59,6 +60,9 @@ class PictureHead:
     beside: frozenset[str] = frozenset()
     """What else lies before the pixels, in words."""
 
+    comes_out_black: bool = False
+    """A TIFF with its pixels in JPEG, of which FFmpeg decodes nothing, and says nothing."""
+
 
 def read_head(path: Path) -> PictureHead:
     """Read the head of a PNG, JPEG or TIFF file. Nothing is known of one that cannot be read."""
@@ -72,8 +76,10 @@ def read_head(path: Path) -> PictureHead:
 def _head(file: BinaryIO) -> PictureHead:
     found = list(takewhile(lambda part: part.kind != b"IDAT", parts(file)))  # a large PNG has thousands of these
     exif: int | None
+    black = False
     if not found:
-        name, exif = _tiff_format(tiff_tags(file)), 0
+        tags = tiff_tags(file)
+        name, exif, black = _tiff_format(tags), 0, any(each in TIFF_JPEG for each in tags.get(TIFF_COMPRESSION, ()))
     elif found[0].kind == b"IHDR":
         name = _png_format(found, file)
         exif = next((part.start for part in found if part.kind == b"eXIf"), None)
@@ -83,7 +89,7 @@ def _head(file: BinaryIO) -> PictureHead:
         exif = next((part.start + 6 for part in marks), None)
     turned = tiff_tags(file, exif).get(ORIENTATION, ()) if exif is not None else ()
     orientation = turned[0] if turned and 1 <= turned[0] <= 8 else UPRIGHT
-    return PictureHead(name, orientation, names_beside(file, found))
+    return PictureHead(name, orientation, names_beside(file, found), black)
 
 
 def _png_format(found: Sequence[Part], file: BinaryIO) -> str | None:
