@@ -81,17 +81,18 @@ def plan_layout(target: Path, like: VideoInfo, trimmed: bool) -> Layout:
         raise UsageFault(f"{target}: unknown kind of video file; use one of {', '.join(MUXERS)}.")
     if like.container == "frames":
         return Layout(muxer, None)
-    source = donor(like.path) if muxer in QUICKTIME and like.container.startswith("mov") else None
+    origin = donor(like.path) if like.container.startswith("mov") else None
+    source = origin if muxer in QUICKTIME else None
     if source is not None and muxer != "3gp" and target.suffix.lower() == like.path.suffix.lower():
         muxer = "mov" if source.quicktime else "mp4"  # phones also call QuickTime files .mp4
     same_kind = source is not None and source.quicktime == (muxer == "mov")
     copied, carried, covers, attached, left_out = set(), [], [], [], []
-    chapters = _chapter_tracks(source, like) if source is not None and trimmed else set()
+    chapters = _chapter_tracks(origin, like) if origin is not None and (source is None or trimmed) else set()
     for verdict in muxable(like, muxer):
         stream = verdict.stream
         has_track = source is not None and source.track(stream.id) is not None
         if stream.id in chapters:
-            continue  # written anew with the moved chapters
+            continue  # the names are written anew, with the chapters
         if same_kind and is_cover(stream):
             covers.append(stream.index)
         elif attachable(stream, muxer):

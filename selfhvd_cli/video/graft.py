@@ -157,13 +157,13 @@ def _dress_track(original: Box, track: Box, plan: Graft) -> None:
     head, old = track.need(b"mdia", b"mdhd"), original.need(b"mdia", b"mdhd")
     set_header(head, creation, changed)
     head.payload = head.payload[:-4] + old.payload[-4:-2] + head.payload[-2:]  # language
+    track.replace(b"tref", _references(original.find(b"tref"), track.find(b"tref"), plan))
     if not plan.same_kind:
         return
     track.need(b"mdia").replace(b"hdlr", original.need(b"mdia", b"hdlr"))
     for kind in SOURCE_TAGS:
         if (box := original.find(kind)) is not None:
             track.replace(kind, _dated(box, plan))
-    track.replace(b"tref", _references(original.find(b"tref"), track.find(b"tref"), plan))
 
 
 def _references(box: Box | None, written: Box | None, plan: Graft) -> Box | None:

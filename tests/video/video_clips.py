@@ -55,7 +55,6 @@ class Recipe:
 
     sample_aspect_ratio: Fraction | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    subtitle: bool = False
 
 
 def make(path: Path, recipe: Recipe) -> Path:
