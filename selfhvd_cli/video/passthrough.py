@@ -258,13 +258,24 @@ class PacketCopier:
         base = packet.time_base
         if end is not None and stamp * base >= end:
             return False
-        if not start:
-            return True  # what primes a decoder lies before zero
-        if self._stretch is not None and (stamp + (packet.duration or 0)) * base <= start:
-            return False
-        shift = round(start / base)
-        if packet.pts is not None:
-            packet.pts -= shift
-        if packet.dts is not None:
-            packet.dts -= shift
+        if start:  # what primes a decoder lies before zero
+            if self._stretch is not None and (stamp + (packet.duration or 0)) * base <= start:
+                return False
+            shift = round(start / base)
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+        if self._stretch is not None and packet.stream.type == "subtitle" and packet.pts is not None:
+            _cut_words(packet, packet.pts, None if end is None else round((end - start) / base))
         return True
+
+
+def _cut_words(packet: Packet, shown: int, end: int | None) -> None:
+    """Show a subtitle from zero on, and until `end`; behind one that begins before, FFmpeg reads all others early.
+
+    Args:
+        shown: when it would be shown; ticks, as `end` is.
+    """
+    until = shown + (packet.duration or 0)
+    packet.pts = packet.dts = max(shown, 0)
+    if packet.duration:
+        packet.duration = (until if end is None else min(until, end)) - packet.pts

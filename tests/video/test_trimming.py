@@ -6,11 +6,15 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import av.subtitles.stream
 import pytest
 from video_clips import copy, tracks_of
 
 from selfhvd_cli.video.boxes import EMPTY_EDIT, Edit, get_edits, get_header, read_movie, set_edits
 from selfhvd_cli.video.probe import probe
+
+MILLISECOND = Fraction(1, 1000)
 
 
 def test_a_date_that_is_not_known_is_not_made_up(clip: Callable[..., Path]) -> None:
@@ -65,7 +69,7 @@ def test_measurements_stay_with_the_pictures_they_were_taken_with(
     for time in (Fraction(1, 100), Fraction(1, 2), Fraction(9, 10)):
         before, after = measured_at(source, first + time), measured_at(target, time)
         assert (before is None) == (after is None)
-        assert abs((after or 0) - (before or 0)) < Fraction(1, 1000)
+        assert abs((after or 0) - (before or 0)) < MILLISECOND
 
 
 def test_measurements_that_ended_before_the_stretch_are_not_shown(clip: Callable[..., Path]) -> None:
@@ -84,11 +88,54 @@ def test_measurements_that_ended_before_the_stretch_are_not_shown(clip: Callable
     assert not [time for _, time, hidden in data.packets if not hidden]
 
 
+WORDS = ((0, 200, ""), (200, 1600, "first"), (1800, 200, ""), (2000, 700, "second"), (2700, 300, ""), (3000, 900, "z"))
+"""(from, for how long, what): milliseconds."""
+
+
+def with_words(source: Path, target: Path) -> Path:
+    with av.open(str(source)) as clip, av.open(str(target), "w") as output:
+        video, words = output.add_stream_from_template(clip.streams.video[0]), output.add_stream("mov_text")
+        assert isinstance(words, av.subtitles.stream.SubtitleStream)
+        words.codec_context.subtitle_header = b"[Script Info]"
+        words.time_base = MILLISECOND
+        output.start_encoding()
+        for packet in clip.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                output.mux(packet)
+        for time, length, text in WORDS:
+            packet = av.Packet(len(text).to_bytes(2, "big") + text.encode())
+            packet.pts = packet.dts = time
+            packet.duration, packet.time_base, packet.is_keyframe, packet.stream = length, MILLISECOND, True, words
+            output.mux(packet)
+    return target
+
+
+def words_of(path: Path) -> list[tuple[float, float, str]]:
+    """(from, until, what) of the subtitles, in seconds."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(subtitles=0) if packet.size > 2 and not packet.is_discard]
+        spans = [(each.pts, each.pts + each.duration, bytes(each)[2:].decode()) for each in packets]
+        base = float(container.streams.subtitles[0].time_base)
+    return [(round(begin * base, 2), round(end * base, 2), text) for begin, end, text in spans]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_subtitles_are_shown_when_they_were(clip: Callable[..., Path], suffix: str) -> None:
+    silent = clip("silent.mp4", frames=120, sound=False)
+    source = with_words(silent, silent.with_name("in.mp4"))
+    target = source.with_name(f"out.{suffix}")
+    copy(source, target, start=Fraction(1), duration=Fraction(5, 2))
+    assert words_of(target) == [(0.0, 0.8, "first"), (1.0, 1.7, "second"), (2.0, 2.5, "z")]
+    copy(source, target.with_name(f"end.{suffix}"), duration=Fraction(1))
+    assert words_of(target.with_name(f"end.{suffix}")) == [(0.2, 1.0, "first")]
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_chapters_stay_with_the_pictures_they_name(clip: Callable[..., Path], suffix: str) -> None:
     ticks = [2000 + 40 * index for index in range(60)]  # milliseconds
     chapters = ((0, 3500, "one"), (3500, 5000, "two"))
-    source = clip("in.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=False, chapters=chapters)
+    source = clip("in.mkv", ticks=ticks, time_base=MILLISECOND, sound=False, chapters=chapters)
     target = source.with_name(f"out.{suffix}")
     copy(source, target, start=Fraction(99, 100))  # its first picture is that at 3 s
     found = [(chapter.start, chapter.metadata["title"]) for chapter in probe(target).chapters]
