@@ -145,6 +145,31 @@ def without_existing(batch: Batch) -> Batch:
     return Batch(left, (*batch.skipped, *(pair.source for pair in existing)))
 
 
+def check_inputs_stay(batch: Batch) -> None:
+    """Refuse a target that is the input of another pair: replacing it would cost a clip that is yet to be read.
+
+    Raises:
+        UsageFault: there is one; also through links.
+    """
+    sources = {_identity(pair.source): pair.source for pair in batch.pairs}
+    for pair in batch.pairs:
+        other = sources.get(_identity(pair.target))
+        if other is not None and other != pair.source:
+            raise UsageFault(
+                f"{pair.target}: the result of {pair.source} would take the place of this, which is an input, too; "
+                "name another output with -o."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What is the same for all names of one file or folder."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return os.path.abspath(path)
+    return status.st_dev, status.st_ino
+
+
 def _check_existence(inputs: Sequence[Path], output: str | None) -> None:
     """Refuse names that mean nothing now, and not when the clips before them are done."""
     for source in inputs:

@@ -86,7 +86,7 @@ def deblur(
     clip_deblurred.<ending> beside clip, or what -o says. Of a long clip finished segments are kept beside the result
     until it is done: an interrupted run goes on when the same command is typed again (see selfhvd jobs).
     """
-    from selfhvd_cli.cli.batch import plan_batch, without_existing
+    from selfhvd_cli.cli.batch import check_inputs_stay, plan_batch, without_existing
     from selfhvd_cli.cli.deblur_runs import run_all, show_plans
     from selfhvd_cli.deblurring.job import DeblurJob, check_target
     from selfhvd_cli.video.encoders import Encoding
@@ -111,8 +111,10 @@ def deblur(
     # A taste has a place of its own, which it guards itself: a result that is there already is not touched.
     if skip_existing and not taste:
         batch = without_existing(batch)
-    for pair in () if taste else batch.pairs:
-        check_target(pair.source, pair.target, overwrite)
+    if not taste:
+        check_inputs_stay(batch)
+        for pair in batch.pairs:
+            check_target(pair.source, pair.target, overwrite)
     for path in batch.skipped:
         console.say(f"{path}: left aside, it is done already")
     jobs = [

@@ -119,3 +119,19 @@ def test_contradictions_and_missing_input_are_usage(jobs: list[DeblurJob], tmp_p
 def test_words_after_the_double_dash_are_files(jobs: list[DeblurJob]) -> None:
     assert run("-f", "--", "-y").exit_code == 0
     assert jobs[0].source == Path("-y")
+
+
+def test_no_result_takes_the_place_of_another_input(jobs: list[DeblurJob], tmp_path: Path) -> None:
+    for name in ("clips/one.mp4", "clips/sub/one.mp4", "out/two.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "new").symlink_to(tmp_path / "clips/sub", target_is_directory=True)
+    for place in ("clips/sub", "new"):
+        for wish in ((), ("-f",)):
+            result = run(tmp_path / "clips", "-o", tmp_path / place, *wish)
+            assert result.exit_code == 2, wish
+            assert f"{place}/one.mp4: the result of {tmp_path}/clips/one.mp4 would take the place" in result.stderr
+    assert jobs == []
+    assert run(tmp_path / "clips", "-o", tmp_path / "out", "-f").exit_code == 0
+    assert run(tmp_path / "clips", "-o", tmp_path / "clips/sub", "--skip-existing").exit_code == 0
+    assert [job.target for job in jobs[2:]] == [tmp_path / "clips/sub/sub/one.mp4"]
