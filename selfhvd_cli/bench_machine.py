@@ -38,7 +38,7 @@ class BenchJob:
     """Names of `ARCHITECTURES`."""
 
     precisions: tuple[Precision, ...] = ()
-    """fp32, bf16, fp16; empty takes fp32 and what `auto` means on the device."""
+    """auto, fp32, bf16, fp16; empty takes fp32 and what `auto` means on the device."""
 
     sizes: tuple[tuple[int, int], ...] = SIZES
     """(width, height), in pixels."""

@@ -23,8 +23,8 @@ SIZES = ("256x256", "640x360", "1280x720", "1920x1080")
 @click.command(cls=Command)
 @click.argument("clip", metavar="[CLIP]", required=False, type=click.Path(path_type=Path))
 @option("--model", "models", multiple=True, type=click.Choice(MODELS), help="Network, may be repeated; default: all.")
-@option("--precision", "precisions", multiple=True, type=click.Choice(["fp32", "bf16", "fp16"]),
-        help="Arithmetic, may be repeated; default: fp32 and what deblur takes here.")  # fmt: skip
+@option("--precision", "precisions", multiple=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        help="Arithmetic, may be repeated; auto is what deblur takes here; default: fp32 and auto.")  # fmt: skip
 @option("--size", "sizes", multiple=True, default=SIZES, show_default=True, help="WIDTHxHEIGHT, may be repeated.")
 @option(
     "--frames", type=click.IntRange(min=1), default=6, show_default=True, help="Frames of the clip that is timed."

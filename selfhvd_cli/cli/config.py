@@ -157,16 +157,19 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 
 def _typed(path: Path, key: str, value: Any, one: click.Option, context: click.Context) -> Any:
     """A value as the command line would have it, tried once so that a fault can name the file."""
-    if one.is_flag != isinstance(value, bool):
+    shown = f"{key} = {json.dumps(value, default=str)}"
+    several = one.multiple or one.nargs != 1
+    fitting = bool if one.is_flag else (str, int, float, list) if several else (str, int, float)
+    if one.is_flag != isinstance(value, bool) or not isinstance(value, fitting):
         kind = "true or false" if one.is_flag else "text or a number"
-        raise UsageFault(f"{path}: {key} = {json.dumps(value)}: write {kind}.")
+        raise UsageFault(f"{path}: {shown}: write {kind}{', or a list of them' if several else ''}.")
     text: Any = value if isinstance(value, bool) else str(value)
-    if isinstance(value, list):
-        text = [str(each) for each in value]
+    if several:
+        text = [str(each) for each in value] if isinstance(value, list) else [text]
     try:
         one.type_cast_value(context, text)
     except click.BadParameter as fault:
-        raise UsageFault(f"{path}: {key} = {json.dumps(value)}: {fault.message}") from fault
+        raise UsageFault(f"{path}: {shown}: {fault.message}") from fault
     return text
 
 

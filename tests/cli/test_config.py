@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from selfhvd_cli import bench_machine
+from selfhvd_cli.bench_machine import BenchJob, BenchProgress, BenchReport
 from selfhvd_cli.cli import deblur_runs, selfhvd
 from selfhvd_cli.deblurring.job import DeblurJob
 
@@ -68,6 +71,9 @@ def test_print_config_tells_origins_and_can_be_saved_as_config(
         ('model = "big"', "lite"),
         ("offline = 1", "true or false"),
         ("strength = true", "text or a number"),
+        ('start = ["1s"]', 'start = ["1s"]: write text or a number.'),
+        ('weights = ["lite"]', "write text or a number."),
+        ("start = 1979-05-27", 'start = "1979-05-27": write text or a number.'),
         ("strength = ", "cannot be read"),
     ],
 )
@@ -135,6 +141,23 @@ def test_standing_defaults_that_have_no_use_in_a_run_stand_in_no_ones_way(
     refused = run("deblur", "clip.mp4", "--steps", "5")
     assert refused.exit_code == 2
     assert "--steps belongs to --adapt" in refused.stderr
+
+
+def test_one_value_stands_where_a_command_takes_several(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[BenchJob] = []
+
+    def remember(job: BenchJob) -> Iterator[BenchProgress]:
+        asked.append(job)
+        yield BenchProgress("", 1, 1, report=BenchReport("cpu", "", 1, {}, (), None, ()))
+
+    monkeypatch.setattr(bench_machine, "bench_steps", remember)
+    config.write_text('model = "lite"\nprecision = "auto"\n')
+    result = run("bench")
+    assert result.exit_code == 0, result.stderr
+    assert [(job.models, job.precisions) for job in asked] == [(("lite",), ("auto",))]
+    config.write_text('model = ["lite", "rvrt"]\n')
+    assert run("bench", SELFHVD_PRECISION="auto").exit_code == 0
+    assert (asked[1].models, asked[1].precisions) == (("lite", "rvrt"), ("auto",))
 
 
 def test_of_options_that_exclude_each_other_the_nearer_one_wins(config: Path, jobs: list[DeblurJob]) -> None:
