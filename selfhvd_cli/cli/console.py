@@ -33,7 +33,7 @@ class Console:
         """Whether the run's result goes to stdout as one JSON document."""
 
         self.progress: ProgressStyle = "auto"
-        """How progress is drawn; `auto` is rich on a terminal and plain lines elsewhere."""
+        """How progress is drawn; `auto` is rich on a terminal that can redraw, and plain lines elsewhere."""
 
         self._answered = False
 
@@ -51,7 +51,8 @@ class Console:
             return self.progress
         if self.verbosity < 0:
             return "none"
-        return "rich" if self.terminal.is_terminal else "plain"
+        # FORCE_COLOR makes a terminal of a log file, and what is dumb cannot go back to redraw a line.
+        return "rich" if self.terminal.is_interactive and self.terminal.file.isatty() else "plain"
 
     def say(self, text: str, style: str = "") -> None:
         """A line that people want by default."""

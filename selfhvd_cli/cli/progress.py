@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
+
+import click
 
 from selfhvd_cli.cli.console import Console
 from selfhvd_cli.deblurring.speed import Speed
@@ -190,14 +191,13 @@ class _PlainLines:
 
 
 class _JsonLines:
-    """One JSON object a line on stderr for every report, for programs that watch."""
+    """One JSON object a line on stderr for every report, for programs that watch; ASCII, as `Console.data` is."""
 
     def __init__(self, title: str) -> None:
         self._title = title
 
     def show(self, state: State) -> None:
-        sys.stderr.write(json.dumps({"title": self._title, **asdict(state)}, ensure_ascii=False) + "\n")
-        sys.stderr.flush()
+        click.echo(json.dumps({"title": self._title, **asdict(state)}), err=True)
 
 
 class _Silence:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -68,8 +71,42 @@ def test_the_live_bar_is_gone_afterwards(capsys: pytest.CaptureFixture[str], mon
     assert err.endswith(("\x1b[2K", "\x1b[?25h")) or "\x1b[2K" in err
 
 
-def test_a_pipe_gets_plain_lines_by_itself() -> None:
-    assert Console().progress_style == "plain"
+@pytest.mark.parametrize(
+    ("is_terminal", "kind", "coloured", "style"),
+    [
+        (True, "xterm", False, "rich"),
+        (True, "dumb", False, "plain"),
+        (False, "xterm", False, "plain"),
+        (False, "xterm", True, "plain"),
+    ],
+)
+def test_what_cannot_redraw_a_line_gets_plain_ones_by_itself(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: str, coloured: bool, style: str
+) -> None:
+    monkeypatch.setenv("TERM", kind)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    if coloured:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    assert Console().progress_style == style
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of another kind")
+def test_json_lines_pass_through_every_stderr_and_a_closed_one() -> None:
+    title = "é\u2192\U0001f600\udcff.mov"
+    script = f"""
+from selfhvd_cli.cli.console import Console
+from selfhvd_cli.cli.progress import State, progress_display
+console = Console()
+console.progress = "json"
+with progress_display(console, {title!a}) as display:
+    display.show(State("deblur", 1))
+"""
+    words, environment = [sys.executable, "-c", script], {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    run = subprocess.run(words, capture_output=True, env=environment, check=False)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stderr)["title"] == title
+    assert subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *words], check=False).returncode == 0
 
 
 def test_times_and_sizes_as_people_read_them() -> None:
