@@ -78,7 +78,7 @@ def run_all(
         SelfHVDError: the only job failed.
         BatchFault: one of several failed.
     """
-    outcome = _Outcome(console, batch.skipped)
+    outcome = _Outcome(console, batch.skipped, several=len(jobs) > 1)
     devices = jobs[0].devices if jobs else ()
     run = _run_together if 1 < len(devices) <= len(jobs) else _run_in_turn
     try:
@@ -86,11 +86,11 @@ def run_all(
     except KeyboardInterrupt:
         among = f" after {len(outcome.done)} of {len(jobs)} clips" if len(jobs) > 1 else ""
         outcome.code = INTERRUPTED
-        left = "; ".join(outcome.kept_in_words(len(jobs) > 1)) or "nothing unfinished was left behind"
+        left = "; ".join(outcome.kept_in_words()) or "nothing unfinished was left behind"
         raise KeyboardInterrupt(f"interrupted{among}; {left}.") from None
     finally:
         outcome.tell()
-    for line in outcome.kept_in_words(len(jobs) > 1):
+    for line in outcome.kept_in_words():
         console.say(line)
     if outcome.failed:
         names = ", ".join(each["source"] for each in outcome.failed)
@@ -111,7 +111,7 @@ def _run_in_turn(
         except Exception as fault:
             outcome.fail(job.source, fault, traceback.format_exc())
             if len(jobs) == 1:
-                for line in outcome.kept_in_words(several=False):
+                for line in outcome.kept_in_words():
                     console.say(line)
                 raise
 
@@ -194,9 +194,10 @@ def _run_together(
 class _Outcome:
     """What became of the jobs, for the summary and for `--json`."""
 
-    def __init__(self, console: Console, skipped: Sequence[Path]) -> None:
+    def __init__(self, console: Console, skipped: Sequence[Path], several: bool) -> None:
         self.console = console
         self.skipped = skipped
+        self.several = several
         self.done: list[DeblurReport] = []
         self.failed: list[dict[str, Any]] = []
         self.code = 0
@@ -208,10 +209,10 @@ class _Outcome:
         if step.kept is not None:
             self._kept[job.target] = step.kept
 
-    def kept_in_words(self, several: bool) -> list[str]:
+    def kept_in_words(self) -> list[str]:
         """What the jobs that were cut off keep."""
         found = [as_it_is_now(kept) for kept in self._kept.values()]
-        return [kept_in_words(kept, several) for kept in found if kept is not None]
+        return [kept_in_words(kept, self.several) for kept in found if kept is not None]
 
     def fail(self, source: Path, fault: Exception, trace: str = "") -> None:
         self.failed.append(_entry(source, fault))
@@ -220,7 +221,7 @@ class _Outcome:
             self.console.detail(trace)
 
     def tell(self) -> None:
-        if len(self.done) + len(self.failed) > 1:
+        if self.several and (self.done or self.failed):
             self.code = self.code if self.code in (0, INTERRUPTED) else BatchFault.exit_code
             for entry in self.failed:
                 self.console.warn(f"{entry['name']} ({entry['code']}): {entry['message']}")

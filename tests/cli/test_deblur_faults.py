@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from tiny_clips import frame_times, make_clip, make_frames, make_sound, use_sharpen
 
-from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.cli import deblur_runs, selfhvd
+from selfhvd_cli.cli.console import Console
+from selfhvd_cli.deblurring.job import DeblurJob
 
 
 def deblur(*arguments: object) -> Result:
@@ -174,6 +177,24 @@ def test_one_bad_file_does_not_keep_the_others_from_it(clip: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == ["clip.mp4", "frames"]
 
 
+def test_what_failed_before_an_interruption_is_said(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clip.parent / "broken.mp4").write_bytes(b"nothing")
+    run = deblur_runs._run
+
+    def interrupted(console: Console, job: DeblurJob, *rest: Any) -> Any:
+        if job.source == clip:
+            raise KeyboardInterrupt
+        return run(console, job, *rest)
+
+    monkeypatch.setattr(deblur_runs, "_run", interrupted)
+    result = deblur(clip.parent / "broken.mp4", clip, "--json")
+    assert result.exit_code == 130
+    assert "broken.mp4: cannot be read as a video" in result.stderr
+    told = json.loads(result.stdout)
+    assert [each["code"] for each in told["failed"]] == [4]
+    assert told["exit"] == {"code": 130, "name": "interrupted"}
+
+
 def test_words_of_a_run_begin_with_the_device_and_end_with_the_file(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +217,9 @@ SLOW_RUN = """
 import signal, sys, time
 import pytest, tiny_clips
 from pathlib import Path
-from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.cli import deblur_runs, selfhvd
+from selfhvd_cli.cli.console import Console
+from selfhvd_cli.deblurring.job import DeblurJob
 
 # A shell that runs the tests in the background has its children ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
