@@ -40,12 +40,8 @@ class Pair:
         Raises:
             DiskFault: it would not.
         """
-        if not self.makes_folder:
-            return
-        above = next((each for each in (self.target.parent, *self.target.parent.parents) if each.exists()), Path())
-        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-            reason = "no permission" if above.is_dir() else f"{above} is a file"
-            raise DiskFault(f"{self.target.parent}: cannot be made ({reason}); give another -o.")
+        if self.makes_folder:
+            check_folder(self.target.parent, "-o")
 
     def make_folder(self) -> list[Path]:
         """Make the target's folder if need be; gives the folders that were made, the innermost first.
@@ -76,6 +72,21 @@ class Pair:
         except BaseException:
             remove_empty(made)
             raise
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """See whether a folder is there or could be made, and may be written to, as far as permissions tell.
+
+    Args:
+        option: that names it, for the message.
+
+    Raises:
+        DiskFault: it could not.
+    """
+    above = next((each for each in (folder, *folder.parents) if each.exists()), Path())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        reason = "no permission" if above.is_dir() else f"{above} is a file"
+        raise DiskFault(f"{folder}: cannot be made or written to ({reason}); give another {option}.")
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

@@ -126,7 +126,8 @@ def deblur(
             raise UsageFault("--taste is for one clip as it is: give it without --adapt, --report and --dry-run.")
         from selfhvd_cli.cli.deblur_taste import run_taste
 
-        run_taste(console, jobs[0], words)
+        with batch.pairs[0].folder():
+            run_taste(console, jobs[0], words)
         return
     make_page = None
     if report is not None:

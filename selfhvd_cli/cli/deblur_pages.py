@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from selfhvd_cli.cli.batch import Batch
+from selfhvd_cli.cli.batch import Batch, check_folder
 from selfhvd_cli.cli.console import Console
 from selfhvd_cli.cli.progress import paced_display
 from selfhvd_cli.deblurring.job import DeblurJob
@@ -33,6 +33,8 @@ def page_maker(
         DiskFault: it cannot be written.
     """
     pages = _pages(batch, place)
+    if pages_folder(place):
+        check_folder(Path(place), "--report")
     for source, page in pages.items():
         if not pages_folder(place):
             OutputFile(page, source, overwrite)

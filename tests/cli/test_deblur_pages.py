@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from tiny_clips import make_clip, use_sharpen
 
-from selfhvd_cli.cli import selfhvd
+from selfhvd_cli.cli import deblur_pages, selfhvd
+from selfhvd_cli.errors import DiskFault
 
 
 @pytest.fixture
@@ -46,6 +48,7 @@ def test_what_cannot_be_a_page_is_refused_before_any_work(tmp_path: Path, weight
         ((clip, "--report", there), "--overwrite", 2),
         ((clip, other, "--report", tmp_path / "page.html"), "folder", 2),
         ((clip, "--report", tmp_path / "none" / "page.html"), "does not exist", 7),
+        ((clip, "--report", f"{there}/"), "is a file", 7),
         ((clip, other, "--taste"), "one clip", 2),
         ((clip, "--taste", "--adapt"), "one clip", 2),
     ):
@@ -54,6 +57,22 @@ def test_what_cannot_be_a_page_is_refused_before_any_work(tmp_path: Path, weight
         assert said in result.stderr
     assert there.read_bytes() == b"mine"
     assert not (tmp_path / "clip_deblurred.mp4").exists()
+
+
+def test_a_page_that_fails_after_all_ends_the_run_with_one_and_the_same_code(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Iterator[None]:
+        raise DiskFault("page.html: the disk is full.")
+        yield
+
+    monkeypatch.setattr(deblur_pages, "report_steps", fail)
+    clip = make_clip(tmp_path / "clip.mp4", times=(0, 20, 40), sound=False)
+    result = run(clip, "--weights", weights, "--report", tmp_path / "page.html", "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["exit"]) == (7, {"code": 7, "name": "disk"})
+    assert [each["target"] for each in told["done"]] == [str(tmp_path / "clip_deblurred.mp4")]
+    assert result.stderr.count("the disk is full") == 1
 
 
 def test_a_taste_prints_the_command_for_the_rest(tmp_path: Path, weights: Path) -> None:
@@ -65,6 +84,15 @@ def test_a_taste_prints_the_command_for_the_rest(tmp_path: Path, weights: Path) 
     assert json.loads(result.stdout)["command"] == command
     assert (tmp_path / "my clip_taste.mp4").exists()
     assert not (tmp_path / "my clip_deblurred.mp4").exists()
+
+
+def test_a_taste_goes_where_the_result_would(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    make_clip(tmp_path / "clips" / "clip.mp4", times=(0, 20, 40), sound=False)
+    for words, place in ((("-o", f"{tmp_path}/new/"), "new"), ((), "clips_deblurred")):
+        result = run(tmp_path / "clips", "--taste", "--weights", weights, *words)
+        assert result.exit_code == 0, result.stderr
+        assert [path.name for path in (tmp_path / place).iterdir()] == ["clip_taste.mp4"]
 
 
 def test_a_taste_beside_a_finished_result_leaves_it_and_does_not_propose_to_replace_it(
