@@ -26,6 +26,7 @@ from selfhvd_cli.cli.options import (
 )
 from selfhvd_cli.cli.progress import State, progress_display
 from selfhvd_cli.errors import SelfHVDError, UsageFault
+from selfhvd_cli.quality.names import quoted
 
 if TYPE_CHECKING:
     from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress, AdaptReport
@@ -246,5 +247,5 @@ def report_in_words(report: AdaptReport) -> list[str]:
         f"sharpness {report.before.sharpness:.0f} → {report.after.sharpness:.0f}, moved {report.after.shift:.2f} px",
         f"before and after: {report.pictures}; log: {report.log}",
         f"weights: {report.weights}",
-        f"next: selfhvd deblur CLIP --model {report.model} --weights {report.weights}",
+        f"next: selfhvd deblur CLIP --model {report.model} --weights {quoted(report.weights)}",
     ]

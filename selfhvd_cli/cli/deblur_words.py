@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from selfhvd_cli.cli.progress import length, size
 from selfhvd_cli.clip import frames_in_words
 from selfhvd_cli.deblurring.kept import Kept, target_of
 from selfhvd_cli.deblurring.report import DeblurPlan, DeblurReport
+from selfhvd_cli.quality.names import quoted
 
 STAGES = {"decode": "decoding", "restore": "the network", "encode": "encoding"}
 
@@ -32,7 +32,7 @@ def kept_in_words(kept: Kept, several: bool) -> str:
     frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else frames_in_words(kept.frames)
     how = "the same command with --skip-existing" if several else "the same command"
     where = f"{size(kept.bytes)} in {kept.folder}"
-    clean = f"selfhvd jobs clean {shlex.quote(str(target_of(kept.folder)))}"
+    clean = f"selfhvd jobs clean {quoted(target_of(kept.folder))}"
     return f"{frames} are kept ({where}): {how} goes on from there, {clean} removes them"
 
 

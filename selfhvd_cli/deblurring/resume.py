@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import time
 from collections import deque
@@ -29,6 +28,7 @@ from selfhvd_cli.deblurring.notes import KeptNotes, Note, NotesToKeep
 from selfhvd_cli.deblurring.settings import difference, settings_of
 from selfhvd_cli.durable import put_in_place
 from selfhvd_cli.errors import DiskFault, UsageFault
+from selfhvd_cli.quality.names import quoted
 from selfhvd_cli.restore.guard import Verdict
 from selfhvd_cli.restore.plan import Plan
 from selfhvd_cli.video.contents import contents_bytes, contents_sha256
@@ -198,7 +198,7 @@ class Resume:
             other = read_manifest(folder)
             if folder != self._hold.folder and other is not None and other.segments:
                 differs = difference(other.settings, self._manifest.settings)
-                clean = f"selfhvd jobs clean {shlex.quote(str(self._job.target))}"
+                clean = f"selfhvd jobs clean {quoted(self._job.target)}"
                 self._messages.append(
                     f"{folder.name} keeps {other.frames} frames of an interrupted run with other settings "
                     f"({differs}); {clean} removes it"

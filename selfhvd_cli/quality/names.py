@@ -1,8 +1,9 @@
-"""File names as text that any font, page and table can take."""
+"""File names as text that any font, page, table and shell can take."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 UNREADABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -12,3 +13,9 @@ UNREADABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 def readable(name: str | Path) -> str:
     """A name to show, with � for what is no letter; it may no longer be the name of a file."""
     return UNREADABLE.sub("�", str(name))
+
+
+def quoted(path: str | Path) -> str:
+    """A path as it is typed in a command: `-h.mp4` by itself would be taken for options."""
+    words = str(path)
+    return shlex.quote(f"./{words}" if words.startswith("-") else words)

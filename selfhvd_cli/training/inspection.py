@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from selfhvd_cli.quality.names import quoted
 from selfhvd_cli.training.sharpness import SharpFrames
 
 Verdict = Literal["uneven", "sharp", "soft", "flat"]
@@ -209,7 +209,7 @@ def _stretches(blurred: list[int], levels: Sequence[float], edges: Sequence[Frac
 def _advice(
     source: Path, verdict: Verdict, sharp: int, contrast: float, adapt_helps: bool
 ) -> tuple[str, tuple[str, ...]]:
-    name = _quoted(source)
+    name = quoted(source)
     if verdict == "flat":
         return "The clip shows next to nothing (black or without texture): there is nothing to deblur.", ()
     if verdict == "sharp":
@@ -231,9 +231,3 @@ def _advice(
         "without it.",
         (f"selfhvd deblur {name}",),
     )
-
-
-def _quoted(path: Path) -> str:
-    """As a shell and a command take it: `-h.mp4` alone would be taken for options."""
-    words = str(path)
-    return shlex.quote(f"./{words}" if words.startswith("-") else words)

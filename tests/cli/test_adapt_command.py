@@ -73,13 +73,13 @@ def test_switches_become_options_and_the_rest_stays_default(clip: Path, jobs: li
 
 
 def test_it_says_what_was_gained_and_what_to_type_next(clip: Path, jobs: list[AdaptJob], tmp_path: Path) -> None:
-    result = typed(clip, "-o", tmp_path / "w.safetensors", "--progress", "plain")
+    result = typed(clip, "-o", tmp_path / "my w.safetensors", "--progress", "plain")
     assert "running on a stand-in" in result.stderr
     assert "Warning: no uncertainty" in result.stderr
     assert "rec 0.0500" in result.stderr
     assert "held-out 30.60 dB" in result.stderr
     assert "30.00 → 30.60 dB (+0.60 dB against lite)" in result.stderr.replace("\n", "")
-    assert f"--weights {tmp_path / 'w.safetensors'}" in result.stderr.replace("\n", "")
+    assert f"--weights '{tmp_path / 'my w.safetensors'}'" in result.stderr.replace("\n", "")
 
 
 def test_json_is_the_report(clip: Path, jobs: list[AdaptJob], tmp_path: Path) -> None:

@@ -66,13 +66,15 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(clip: Path, monkeypatch: pyte
     assert sorted(path.name for path in clip.parent.iterdir()) == ["clip.mp4", "clip_deblurred.mp4"]
 
 
-def test_what_it_says_of_cleaning_is_true(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = clip.replace(clip.with_name("my clip.mp4"))
-    result = cut_off(monkeypatch, KeyboardInterrupt, clip)
+@pytest.mark.parametrize("name", ["my clip.mp4", "-h.mp4"])
+def test_what_it_says_of_cleaning_is_true(clip: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    clip = clip.replace(clip.with_name(name))
+    monkeypatch.chdir(clip.parent)
+    result = cut_off(monkeypatch, KeyboardInterrupt, f"./{name}")
     said = re.search(r"selfhvd (jobs clean .*) removes them", result.stderr)
     assert said is not None, result.stderr
     assert CliRunner().invoke(selfhvd, shlex.split(said[1])).exit_code == 0
-    assert [path.name for path in clip.parent.iterdir()] == ["my clip.mp4"]
+    assert [path.name for path in clip.parent.iterdir()] == [name]
 
 
 def test_a_run_that_fails_says_it_too(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
