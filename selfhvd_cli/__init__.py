@@ -7,7 +7,21 @@ stays instant.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker or an editor sees in place of `__getattr__`
+    from selfhvd_cli.adapt_network import adapt as adapt
+    from selfhvd_cli.bench_machine import bench as bench
+    from selfhvd_cli.compare_videos import compare as compare
+    from selfhvd_cli.deblur_video import deblur as deblur
+    from selfhvd_cli.export_stills import still as still
+    from selfhvd_cli.inspect_clip import inspect as inspect
+    from selfhvd_cli.list_jobs import jobs as jobs
+    from selfhvd_cli.pretrain_network import pretrain as pretrain
+    from selfhvd_cli.report_result import report as report
+    from selfhvd_cli.score_video import score as score
+    from selfhvd_cli.synth_pairs import synth as synth
+    from selfhvd_cli.taste_clip import taste as taste
 
 __version__ = "0.1.0"
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import selfhvd_cli
+
 PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -86,3 +88,18 @@ def test_only_video_imports_av_and_only_cli_prints(path: Path) -> None:
             assert not any(name == "av" or name.startswith("av.") for name in names), f"{path}: imports av"
         if folder != "cli" and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "print", f"{path}:{node.lineno} prints"
+
+
+def test_type_checkers_see_the_names_that_are_imported_when_first_used() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    seen = {
+        alias.name: node.module.removeprefix("selfhvd_cli.")
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if alias.asname == alias.name  # as PEP 484 wants of what is handed on
+    }
+    assert seen == selfhvd_cli._HOMES
+    assert (PACKAGE / "py.typed").is_file()  # else they take the whole package for untyped
