@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -247,7 +248,16 @@ def _clips_below(folder: Path) -> tuple[list[Path], list[Path]]:
 def _check_targets(pairs: Sequence[Pair], output: str | None, folder: bool) -> None:
     if len(pairs) > 1 and output is not None and not folder:
         raise UsageFault(f"-o {output}: there are {len(pairs)} clips, so the output must be a folder; end it in /.")
-    for target, count in Counter(os.path.abspath(pair.target) for pair in pairs).items():
+    for place, count in Counter(_place(pair.target) for pair in pairs).items():
         if count > 1:
-            names = " and ".join(str(pair.source) for pair in pairs if os.path.abspath(pair.target) == target)
-            raise UsageFault(f"{names} would both become {target}; rename one, or deblur them apart.")
+            alike = [pair for pair in pairs if _place(pair.target) == place]
+            names = " and ".join(str(pair.source) for pair in alike)
+            raise UsageFault(
+                f"{names} would both become {os.path.abspath(alike[0].target)}; rename one, or deblur them apart."
+            )
+
+
+def _place(target: Path) -> str:
+    """What two names of one file have in common: disks of macOS and Windows take `Clip` and `clip` for the same."""
+    path = os.path.abspath(target)
+    return path.casefold() if sys.platform in ("darwin", "win32") else path

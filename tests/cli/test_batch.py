@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_equal_targets_are_refused_before_any_work(tmp_path: Path) -> None:
     touch(tmp_path / "a/one.mp4", tmp_path / "b/one.mp4")
     with pytest.raises(UsageFault, match=r"a/one\.mp4.*b/one\.mp4"):
         plan_batch([tmp_path / "a/one.mp4", tmp_path / "b/one.mp4"], f"{tmp_path}/out/")
+
+
+def test_names_that_only_case_tells_apart_are_one_file_on_macos_and_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "a/Clip.mp4", tmp_path / "b/clip.mp4")
+    clips = [tmp_path / "a/Clip.mp4", tmp_path / "b/clip.mp4"]
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert len(plan_batch(clips, f"{tmp_path}/out/").pairs) == 2
+    for system in ("darwin", "win32"):
+        monkeypatch.setattr(sys, "platform", system)
+        with pytest.raises(UsageFault, match=r"a/Clip\.mp4 and .*b/clip\.mp4 would both become"):
+            plan_batch(clips, f"{tmp_path}/out/")
 
 
 @pytest.mark.parametrize(
