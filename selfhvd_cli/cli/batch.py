@@ -122,7 +122,7 @@ def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
         UsageFault: the output is a file and there are several clips, or two clips have the same target.
         InputFault: a folder holds no clips, or of several inputs one does not exist.
     """
-    folder = output is not None and _means_folder(output)
+    folder = output is not None and means_folder(output)
     pairs: list[Pair] = []
     skipped: list[Path] = []
     for source in inputs:
@@ -202,7 +202,8 @@ def _target(source: Path, output: str | None, folder: bool) -> Path:
     return Path(output) / default_target(source).name if folder else Path(output)
 
 
-def _means_folder(output: str) -> bool:
+def means_folder(output: str) -> bool:
+    """Whether what the user names is a folder for results, and no file: it exists or ends in a slash."""
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
@@ -248,16 +249,16 @@ def _clips_below(folder: Path) -> tuple[list[Path], list[Path]]:
 def _check_targets(pairs: Sequence[Pair], output: str | None, folder: bool) -> None:
     if len(pairs) > 1 and output is not None and not folder:
         raise UsageFault(f"-o {output}: there are {len(pairs)} clips, so the output must be a folder; end it in /.")
-    for place, count in Counter(_place(pair.target) for pair in pairs).items():
+    for place, count in Counter(place_of(pair.target) for pair in pairs).items():
         if count > 1:
-            alike = [pair for pair in pairs if _place(pair.target) == place]
+            alike = [pair for pair in pairs if place_of(pair.target) == place]
             names = " and ".join(str(pair.source) for pair in alike)
             raise UsageFault(
                 f"{names} would both become {os.path.abspath(alike[0].target)}; rename one, or deblur them apart."
             )
 
 
-def _place(target: Path) -> str:
+def place_of(target: Path) -> str:
     """What two names of one file have in common: disks of macOS and Windows take `Clip` and `clip` for the same."""
     path = os.path.abspath(target)
     return path.casefold() if sys.platform in ("darwin", "win32") else path

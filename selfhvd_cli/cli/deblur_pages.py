@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from selfhvd_cli.cli.batch import Batch, check_folder
+from selfhvd_cli.cli.batch import Batch, check_folder, means_folder, place_of
 from selfhvd_cli.cli.console import Console
 from selfhvd_cli.cli.progress import paced_display
 from selfhvd_cli.deblurring.job import DeblurJob
@@ -33,17 +33,17 @@ def page_maker(
         DiskFault: it cannot be written.
     """
     pages = _pages(batch, place)
-    if pages_folder(place):
+    if means_folder(place):
         check_folder(Path(place), "--report")
     for source, page in pages.items():
-        if not pages_folder(place):
+        if not means_folder(place):
             OutputFile(page, source, overwrite)
         elif page.exists() and not overwrite:
             raise UsageFault(f"{page}: exists already; use --overwrite, or give --report another place.")
 
     def make(job: DeblurJob, done: DeblurReport) -> None:
         page = pages[job.source]
-        if pages_folder(place):
+        if means_folder(place):
             try:
                 page.parent.mkdir(parents=True, exist_ok=True)
             except OSError as fault:
@@ -58,15 +58,10 @@ def page_maker(
     return make
 
 
-def pages_folder(place: str) -> bool:
-    """Whether a place means a folder."""
-    return place.endswith("/") or Path(place).is_dir()
-
-
 def _pages(batch: Batch, place: str) -> dict[Path, Path]:
-    if pages_folder(place):
+    if means_folder(place):
         pages = {pair.source: Path(place) / f"{pair.target.stem}.html" for pair in batch.pairs}
-        if len(set(pages.values())) < len(pages):
+        if len({place_of(page) for page in pages.values()}) < len(pages):
             raise UsageFault(f"--report {place}: two clips have the same name; report on them apart.")
         return pages
     if Path(place).suffix.lower() not in ENDINGS:

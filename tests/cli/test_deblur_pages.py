@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def test_a_folder_of_pages(tmp_path: Path, weights: Path) -> None:
     result = run(*clips, "--weights", weights, "--report", f"{tmp_path}/pages/", "--offline")
     assert result.exit_code == 0, result.stderr
     assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["a_deblurred.html", "b_deblurred.html"]
+
+
+def test_a_folder_of_pages_may_be_named_as_windows_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = [make_clip(tmp_path / name, times=(0, 20), sound=False) for name in ("a.mp4", "b.mp4")]
+    monkeypatch.setattr(os, "sep", "\\")
+    result = run(*clips, "--report", "pages\\", "--dry-run", "--offline")
+    assert result.exit_code == 0, result.stderr
 
 
 def test_what_cannot_be_a_page_is_refused_before_any_work(tmp_path: Path, weights: Path) -> None:
