@@ -186,7 +186,9 @@ def _skipped(job: StillJob, info: VideoInfo, first: Fraction) -> int:
 
 
 def _target(job: StillJob, number: int) -> Path:
-    place = Path(os.path.abspath(job.source))  # "." and ".." have a name and a place, too
+    place = job.source
+    if place.name in ("", ".", ".."):
+        place = Path(os.path.abspath(place))  # they have a name and a place, too
     name = place.name if place.is_dir() else place.stem
     if not place.is_dir() and any(other != place and other.stem == name for other in _videos_beside(place)):
         name += f"-{place.suffix[1:]}"

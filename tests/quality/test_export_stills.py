@@ -57,6 +57,15 @@ def test_the_folder_one_is_in_has_a_name(tmp_path: Path, monkeypatch: pytest.Mon
         still(".", ".", format="png")
 
 
+def test_pictures_are_named_as_the_clip_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    write_video(tmp_path / "in/clip.mp4", shaken([0.0, 2.0]))
+    monkeypatch.chdir(tmp_path)
+    assert [one.path for one in still("in/clip.mp4", count=1)] == [Path("in/clip_00000.jpg")]
+    monkeypatch.chdir(tmp_path / "in")
+    assert [one.path for one in still("clip.mp4", count=1, overwrite=True)] == [Path("clip_00000.jpg")]
+
+
 def test_distance_beats_sharpness() -> None:
     times = [Fraction(index, 10) for index in range(10)]
     scores = [9.0, 8.0, 7.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 3.0]
