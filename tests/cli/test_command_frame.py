@@ -181,6 +181,15 @@ def test_what_is_closed_is_not_written_to(closed: str, words: str, code: int) ->
     assert "Error" not in run.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell of another kind")
+def test_no_file_takes_the_place_of_what_is_closed() -> None:
+    words = (
+        "import os; from selfhvd_cli import __main__; __main__.take_closed_places(); os.fstat(0); os.close(os.dup(2))"
+    )
+    run = subprocess.run(["sh", "-c", f"'{sys.executable}' -c '{words}' <&- 2>&-"], check=False)
+    assert run.returncode == 0
+
+
 def test_ctx_exit_keeps_its_code() -> None:
     assert run_raising(lambda: click.get_current_context().exit(3)).exit_code == 3
 
