@@ -173,7 +173,7 @@ def test_a_group_alone_shows_its_help_and_no_error(words: tuple[str, ...]) -> No
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of another kind")
-@pytest.mark.parametrize(("closed", "words", "code"), [(">&-", "jobs list", 0), ("2>&-", "jobs list x", 2)])
+@pytest.mark.parametrize(("closed", "words", "code"), [(">&-", "completion bash", 0), ("2>&-", "completion x", 2)])
 def test_what_is_closed_is_not_written_to(closed: str, words: str, code: int) -> None:
     command = f'"{sys.executable}" -m selfhvd_cli {words} {closed}'
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
