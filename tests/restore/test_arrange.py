@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -18,8 +20,9 @@ HALF = Compute(torch.device("cpu"), torch.bfloat16, "a test")
 def test_weights_in_half_precision_give_the_picture_of_autocast(model: str) -> None:
     torch.manual_seed(0)
     restorer = fresh_restorer(model, HALF.device).restorer
-    side = max(64, restorer.convention.min_size)
-    frames = moving_picture(2, side, side).unsqueeze(0)
+    # Smaller than some were trained on, and padded to: every layer is there all the same, and it takes seconds.
+    restorer.convention = replace(restorer.convention, min_size=1)
+    frames = moving_picture(2, 64, 64).unsqueeze(0)
     weights = {name: value.clone() for name, value in restorer.state_dict().items()}
     with torch.inference_mode(), HALF.autocast():
         expected = restorer(frames)
