@@ -88,7 +88,7 @@ def test_measurements_that_ended_before_the_stretch_are_not_shown(clip: Callable
     assert not [time for _, time, hidden in data.packets if not hidden]
 
 
-WORDS = ((0, 200, ""), (200, 1600, "first"), (1800, 200, ""), (2000, 700, "second"), (2700, 300, ""), (3000, 900, "z"))
+WORDS = ((0, 200, ""), (200, 1600, "first"), (1800, 200, ""), (2000, 700, "next"), (2700, 300, ""), (3000, 900, "z"))
 """(from, for how long, what): milliseconds."""
 
 
@@ -126,7 +126,7 @@ def test_subtitles_are_shown_when_they_were(clip: Callable[..., Path], suffix: s
     source = with_words(silent, silent.with_name("in.mp4"))
     target = source.with_name(f"out.{suffix}")
     copy(source, target, start=Fraction(1), duration=Fraction(5, 2))
-    assert words_of(target) == [(0.0, 0.8, "first"), (1.0, 1.7, "second"), (2.0, 2.5, "z")]
+    assert words_of(target) == [(0.0, 0.8, "first"), (1.0, 1.7, "next"), (2.0, 2.5, "z")]
     copy(source, target.with_name(f"end.{suffix}"), duration=Fraction(1))
     assert words_of(target.with_name(f"end.{suffix}")) == [(0.2, 1.0, "first")]
 
