@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -96,25 +97,28 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
         tried.append(f"{muxer} cannot hold {plan.family}")
         return None
     options = container_options(job.layout, like, job.trimmed)
-    output = av.open(location(job.part), "w", format=muxer, container_options=options)
-    copier = None
-    if like.container != "frames":
-        copier = PacketCopier(like, job.layout.copied, raw=job.layout.donor is not None and not job.trimmed)
-    try:
-        stream = _add_streams(job, output, plan, copier)
-    except ValueError:
-        tried.append(f"{muxer} cannot hold {plan.family}")
-        return None
-    ordinary = min(like.width, like.height) >= ORDINARY and like.width % 2 == like.height % 2 == 0
-    if plan.encoder not in PROVEN or not ordinary:
-        reason = open_test(plan, like.width, like.height, job.time_base)
-        if reason is not None:
-            tried.append(f"{plan.encoder} does not open: {reason}")
+    with ExitStack() as unused:
+        output = unused.enter_context(av.open(location(job.part), "w", format=muxer, container_options=options))
+        copier = None
+        if like.container != "frames":
+            copier = PacketCopier(like, job.layout.copied, raw=job.layout.donor is not None and not job.trimmed)
+            unused.callback(copier.close)
+        try:
+            stream = _add_streams(job, output, plan, copier)
+        except ValueError:
+            tried.append(f"{muxer} cannot hold {plan.family}")
             return None
-    output.metadata.update(job.tags)
-    if job.layout.donor is None and not job.trimmed:
-        output.set_chapters(chapters_within(job))  # type: ignore[arg-type]
-    output.start_encoding()
+        ordinary = min(like.width, like.height) >= ORDINARY and like.width % 2 == like.height % 2 == 0
+        if plan.encoder not in PROVEN or not ordinary:
+            reason = open_test(plan, like.width, like.height, job.time_base)
+            if reason is not None:
+                tried.append(f"{plan.encoder} does not open: {reason}")
+                return None
+        output.metadata.update(job.tags)
+        if job.layout.donor is None and not job.trimmed:
+            output.set_chapters(chapters_within(job))  # type: ignore[arg-type]
+        output.start_encoding()
+        unused.pop_all()
     return Opened(output, stream, plan, copier, tuple(tried))
 
 

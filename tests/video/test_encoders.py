@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -144,3 +147,18 @@ def test_a_codec_that_is_asked_for_comes_back_or_is_refused_at_once(
     else:
         assert f"cannot hold {codec}. Write to a .mkv file" in refusal
         assert ending != "mkv"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists open files there")
+@pytest.mark.parametrize(("name", "codec"), [("out.webm", None), ("out.mp4", "prores")])
+def test_what_was_tried_in_vain_is_closed(clip: Callable[..., Path], name: str, codec: str | None) -> None:
+    source = clip("a.mp4", frames=2)
+    gc.collect()
+    gc.disable()
+    try:
+        before = os.listdir("/proc/self/fd")
+        with contextlib.suppress(UsageFault):
+            copy(source, source.with_name(name), Encoding(codec=codec, preset="ultrafast"))
+        assert len(os.listdir("/proc/self/fd")) <= len(before)
+    finally:
+        gc.enable()
