@@ -15,6 +15,8 @@ from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.stream_comparison import compare_streams
 
+FRAME_TIMES = "frame times"
+
 
 def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
     """What is known before the first frame: the choices, and what they cost."""
@@ -34,13 +36,14 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
     if like.alpha_beside:
         receipt.leave_out("transparency", f"{like.codec} is decoded without it")
     if job.trimmed:
-        receipt.note("trimmed", "sound is cut between its packets, capture dates moved to the new beginning")
+        dates = ", capture dates moved to the new beginning" if job.start else ""
+        receipt.note("trimmed", f"sound is cut between its packets{dates}")
     if job.time_base != like.time_base:
-        receipt.change("frame times", f"{layout.muxer} holds evenly spaced frames only")
+        receipt.change(FRAME_TIMES, f"{layout.muxer} holds evenly spaced frames only")
     tick = COARSE_CLOCKS.get(layout.muxer)
     if tick is not None and (job.time_base / tick).denominator != 1:
         rounded = f"{layout.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
-        receipt.change("frame times", rounded)
+        receipt.change(FRAME_TIMES, rounded)
 
 
 def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fraction]) -> None:
@@ -49,7 +52,8 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
     counts = opened.copier.counts if opened.copier is not None else {}
     starts = opened.copier.starts if opened.copier is not None else {}
     written = probe(job.part)
-    receipt.keep(frames_in_words(len(times)), "at their own times")
+    moved = like.restarts or any(line.what == FRAME_TIMES for line in receipt.changed)
+    receipt.keep(frames_in_words(len(times)), "" if moved else "at their own times")
     for stream in like.streams:
         if stream.index in counts and stream.kind == "attachment":
             receipt.keep(str(stream), "bit-identical")
@@ -75,7 +79,7 @@ def _say_restarts(receipt: Receipt, like: VideoInfo, opened: Opened) -> None:
         return
     place = f"from {float(like.restarts[0].time - like.start_time):.2f} s of the source on"
     anew = "the clock of the source begins anew, as in joined files"
-    receipt.change("frame times", f"{anew}; {place} they go on without a gap")
+    receipt.change(FRAME_TIMES, f"{anew}; {place} they go on without a gap")
     if opened.copier is None:
         return
     for stream in like.streams:
@@ -89,7 +93,7 @@ def _compare_tags(receipt: Receipt, job: Job, written: Mapping[str, str]) -> Non
     found = {name.lower(): value for name, value in written.items()}
     lost = [name for name, value in wanted.items() if found.get(name.lower()) != value]
     if len(lost) < len(wanted):
-        receipt.keep(f"{len(wanted) - len(lost)} tags")
+        receipt.keep(_in_words(len(wanted) - len(lost), "tag"))
     for name in lost:
         if name.lower() in found:
             receipt.change(f"tag {name}", f"{wanted[name]!r} is stored as {found[name.lower()]!r}")
@@ -101,9 +105,9 @@ def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter]) ->
     wanted = chapters_within(job)
     no_place = f"{job.layout.muxer} has no place for them"
     if written:
-        receipt.keep(_chapters_in_words(len(written)))
+        receipt.keep(_in_words(len(written), "chapter"))
     if len(written) < len(wanted):
-        receipt.leave_out(_chapters_in_words(len(wanted) - len(written)), no_place)
+        receipt.leave_out(_in_words(len(wanted) - len(written), "chapter"), no_place)
     lost = set()
     for chapter, copy in zip(wanted, written, strict=False):
         found = {name.lower(): value for name, value in copy.metadata.items()}
@@ -112,5 +116,5 @@ def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter]) ->
         receipt.leave_out(f"chapters' tags {', '.join(sorted(lost))}", no_place)
 
 
-def _chapters_in_words(count: int) -> str:
-    return "1 chapter" if count == 1 else f"{count} chapters"
+def _in_words(count: int, name: str) -> str:
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"

@@ -159,3 +159,20 @@ def test_flags_without_effect_are_said_to_have_none(
     source = clip("in.mp4", frames=2, sound=False)
     receipt = copy(source, source.with_name("out.mkv"), encoding)
     assert [line.what for line in receipt.notes if "no effect" in line.reason] == ignored
+
+
+def test_frames_are_at_their_own_times_only_where_nothing_changed_them(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", ticks=[0, 20, 27, 33, 80], sound=False, tags={"title": "Garden"})
+    for name, why in (("out.mov", ": at their own times"), ("out.avi", ""), ("out.mkv", "")):
+        receipt = copy(source, source.with_name(name))
+        assert [str(line) for line in receipt.kept] == [f"5 frames{why}", "1 tag"]
+        assert ("frame times" in named(receipt)) == (not why)
+
+
+def test_dates_are_said_to_be_moved_only_where_the_beginning_is_cut_off(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4", frames=30)
+    whole = str(copy(source, source.with_name("a.mp4"), duration=Fraction(1, 2)))
+    late = str(copy(source, source.with_name("b.mp4"), start=Fraction(1, 2)))
+    assert "trimmed" in whole
+    assert "dates" not in whole
+    assert "capture dates moved" in late
