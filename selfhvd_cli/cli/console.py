@@ -72,11 +72,13 @@ class Console:
         """Aligned columns without lines, so that they survive copying and pasting."""
         if self.verbosity < 0:
             return
+        from rich.cells import cell_len
+
         cells = [[str(cell) for cell in row] for row in [headings, *rows]]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+        widths = [max(cell_len(row[column]) for row in cells) for column in range(len(headings))]
         for number, row in enumerate(cells):
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            self._print(line, "bold" if number == 0 else "")
+            padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+            self._print("  ".join(padded).rstrip(), "bold" if number == 0 else "")
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console as Terminal
 
 from selfhvd_cli.cli.console import Console
@@ -20,6 +21,14 @@ def test_names_of_files_are_printed_as_they_are(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().err
     assert "a:x:.mov [bold]b[/bold].mov: done" in said
     assert "c:heart:.mov" in said
+
+
+def test_columns_are_aligned_whatever_the_width_of_the_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("clip.mp4", "動画😀.mp4", "a\u0308.mp4")
+    Console().table(("clip", "frames"), [(name, 7) for name in names])
+    lines = capsys.readouterr().err.splitlines()
+    assert {cell_len(line.rpartition("  ")[0]) for line in lines[1:]} == {cell_len("動画😀.mp4")}
+    assert lines[2] == "動画😀.mp4  7"
 
 
 def test_and_while_something_is_waited_for() -> None:
