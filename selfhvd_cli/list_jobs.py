@@ -12,6 +12,7 @@ from typing import Literal
 
 from selfhvd_cli.deblurring.kept import ENDING, Hold, Manifest, is_kept_folder, read_manifest, target_of
 from selfhvd_cli.deblurring.whereabouts import forget, noted
+from selfhvd_cli.durable import lock
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.contents import contents_bytes
 from selfhvd_cli.weights.locate import adapted_folder
@@ -210,8 +211,15 @@ def _adapt_job(path: Path) -> UnfinishedJob:
         unit="steps",
         bytes=status.st_size,
         age=max(0.0, time.time() - status.st_mtime),
-        state="interrupted",
+        state="running" if _is_written(log) else "interrupted",
     )
+
+
+def _is_written(log: Path) -> bool:
+    """Whether an adaptation writes this log: it holds it to its end."""
+    with suppress(OSError), log.open("rb") as file:
+        return not lock(file.fileno())
+    return False
 
 
 def _last_step(log: Path) -> int | None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from tiny_clips import make_clip, use_sharpen
 
 from selfhvd_cli import jobs
+from selfhvd_cli.adaptation.record import Log
 from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring import settings
@@ -184,6 +185,21 @@ def test_checkpoints_of_adapt_are_listed_too(job: DeblurJob) -> None:
     assert list(clean_jobs()) == []
     assert run("clean", str(found.output)).exit_code == 0
     assert not checkpoint.exists()
+
+
+def test_a_running_adapt_is_called_so_and_keeps_its_checkpoint(job: DeblurJob) -> None:
+    folder = adapted_folder() / "0123"
+    folder.mkdir(parents=True)
+    checkpoint = folder / "clip-lite.safetensors.checkpoint"
+    checkpoint.write_bytes(b"x")
+    log = Log(folder / "clip-lite.log.jsonl", 0)
+    assert [each.state for each in jobs()] == ["running"]
+    assert list(clean_jobs(everything=True)) == []
+    with pytest.raises(UsageFault, match="at work on it"):
+        list(clean_jobs([checkpoint]))
+    assert checkpoint.exists()
+    log.close()
+    assert [each.state for each in jobs()] == ["interrupted"]
 
 
 def test_a_foreign_folder_of_that_name_is_left_alone(job: DeblurJob) -> None:
