@@ -30,7 +30,7 @@ class Moment:
     """`s` for seconds, `f` for frames."""
 
     def __str__(self) -> str:
-        return f"{self.amount}f" if self.unit == "f" else f"{float(self.amount):g}s"
+        return f"{self.amount}f" if self.unit == "f" else f"{float(self.amount):.15g}s"
 
 
 def parse_moment(text: str) -> Moment:

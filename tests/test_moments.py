@@ -27,6 +27,12 @@ def test_seconds_are_exact(text: str, seconds: Fraction) -> None:
     assert parse_moment(text) == Moment(seconds, "s")
 
 
+def test_words_are_exact_too() -> None:
+    assert [str(parse_moment(text)) for text in ("5", "2:46:40.52", "1000000", "7f")] == [
+        "5s", "10000.52s", "1000000s", "7f"
+    ]  # fmt: skip
+
+
 def test_frames() -> None:
     assert parse_moment("120f") == Moment(Fraction(120), "f")
 

@@ -303,6 +303,15 @@ def test_frames_of_other_settings_are_not_taken(job: DeblurJob, what: str) -> No
     assert changed.target.read_bytes() == contents
 
 
+def test_nor_those_of_a_start_that_differs_in_a_late_digit(job: DeblurJob) -> None:
+    cut_off(replace(job, start=as_moment(f"{21 / 600}")))
+    later = replace(job, start=as_moment(f"{21 / 600}00004"))
+    _, contents = straight_through(later)
+    report, _ = run(later)
+    assert report.frames_resumed == 0
+    assert later.target.read_bytes() == contents
+
+
 def altered(weights: Path) -> Path:
     """Weights of the same network that restore otherwise."""
     other = weights.with_name("other.safetensors")
