@@ -210,15 +210,11 @@ def _from_photos(
 def _from_video(source: Path, folder: Path) -> Iterator[SynthReport]:
     part = _begin(folder, ("blurry", "sharp"))
     averaged: list[int] = []
-    with open_reader(source) as reader:
-        frames: Iterator[Bytes] = (
-            (frame.rgb() * 255.0).round().clamp(0, 255).byte().permute(1, 2, 0).numpy() for frame in reader
-        )
-        for number, pair in enumerate(synthesise(frames)):
-            _write(part / "blurry" / f"{number:06d}.png", pair.blurry)
-            _write(part / "sharp" / f"{number:06d}.png", pair.sharp)
-            averaged.append(pair.frames)
-            yield SynthReport(folder.name, number, None, pair.frames == 1)
+    for number, pair in enumerate(synthesise(_Video(source))):
+        _write(part / "blurry" / f"{number:06d}.png", pair.blurry)
+        _write(part / "sharp" / f"{number:06d}.png", pair.sharp)
+        averaged.append(pair.frames)
+        yield SynthReport(folder.name, number, None, pair.frames == 1)
     if not averaged:
         shutil.rmtree(part)
         raise InputFault(
@@ -226,6 +222,18 @@ def _from_video(source: Path, folder: Path) -> Iterator[SynthReport]:
             "Photographs that are numbered like one: give them other names, or name a single one."
         )
     _finish(part, folder, {"video": source.name, "averaged_frames": averaged, "sharp": [n == 1 for n in averaged]})
+
+
+@dataclass(frozen=True)
+class _Video:
+    """The frames of a video, `[H, W, 3]`, decoded whenever they are gone through: held, a minute fills the memory."""
+
+    source: Path
+
+    def __iter__(self) -> Iterator[Bytes]:
+        with open_reader(self.source) as reader:
+            for frame in reader:
+                yield (frame.rgb() * 255.0).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
 
 def _check_place(folder: Path, inputs: Iterable[Path], overwrite: bool) -> None:

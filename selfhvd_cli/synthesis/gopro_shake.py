@@ -74,17 +74,30 @@ def movement(before: Bytes, after: Bytes) -> float:
 def synthesise(frames: Iterable[Bytes], config: GoProShakeConfig | None = None) -> Iterator[ShakePair]:
     """Pairs from consecutive sharp frames `[H, W, 3]`; frames that fill no window at the end are left.
 
-    Two passes are needed, for the constant of Eq. F depends on all windows: the frames are held in memory.
+    Args:
+        frames: gone through twice, for the constant of Eq. F depends on all windows; no more than two windows of them
+            are held.
     """
     config = config or GoProShakeConfig()
-    held = list(frames)
-    steps = [movement(a, b) for a, b in pairwise(held)]
-    starts = range(0, len(held) - config.window + 1, config.window)
-    distances = [float(np.mean(steps[start : start + config.window - 1] or [0.0])) for start in starts]
-    for start, count in zip(starts, run_lengths(distances, config), strict=True):
-        middle = start + config.window // 2
-        run = held[middle - count // 2 : middle + count // 2 + 1]
-        yield ShakePair(average(run, config.interpolate), held[middle], count)
+    # Eq. E: the mean over the window's own steps.
+    distances = [
+        float(np.mean([movement(a, b) for a, b in pairwise(window)] or [0.0]))
+        for window in _windows(frames, config.window)
+    ]
+    middle = config.window // 2
+    for window, count in zip(_windows(frames, config.window), run_lengths(distances, config), strict=True):
+        run = window[middle - count // 2 : middle + count // 2 + 1]
+        yield ShakePair(average(run, config.interpolate), window[middle], count)
+
+
+def _windows(frames: Iterable[Bytes], length: int) -> Iterator[list[Bytes]]:
+    """Window after window, without overlap (Eq. D)."""
+    window: list[Bytes] = []
+    for frame in frames:
+        window.append(frame)
+        if len(window) == length:
+            yield window
+            window = []
 
 
 def run_lengths(distances: list[float], config: GoProShakeConfig) -> list[int]:

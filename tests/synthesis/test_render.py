@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
@@ -141,6 +144,33 @@ def test_gopro_shake_averages_more_frames_where_the_camera_is_faster() -> None:
     assert pairs[0].frames == 1
     assert np.array_equal(pairs[0].blurry, pairs[0].sharp)
     assert psnr(pairs[2].blurry, pairs[2].sharp) < 30
+    for number, pair in enumerate(pairs):
+        assert np.array_equal(pair.sharp, frames[11 * number + 5])
+        around = pair.frames // 2
+        run = frames[11 * number + 5 - around : 11 * number + 5 + around + 1]
+        assert np.array_equal(pair.blurry, average(run, interpolate=1))
+
+
+def test_gopro_shake_holds_few_frames_of_a_long_video() -> None:
+    picture = scene(5, (80, 400))
+    alive: set[int] = set()
+    most = 0
+
+    class Video:
+        """Makes its frames whenever they are gone through."""
+
+        def __iter__(self) -> Iterator[np.ndarray]:
+            nonlocal most
+            for number in range(110):
+                frame = np.ascontiguousarray(picture[:, number : number + 100])
+                alive.add(number)
+                weakref.finalize(frame, alive.discard, number)
+                most = max(most, len(alive))
+                yield frame
+                del frame
+
+    assert sum(1 for _ in synthesise(Video(), GoProShakeConfig(interpolate=0))) == 10
+    assert most <= 2 * 11 + 1
 
 
 def test_movement_is_the_cameras_shift() -> None:
@@ -171,6 +201,15 @@ def test_a_third_of_the_windows_stays_sharp_however_the_camera_moves() -> None:
         # Proportional: the nearest odd number to the movement, 2 being where it is no longer 1.
         ratio = distances / np.quantile(distances, 0.33)
         assert np.abs(lengths - 2 * ratio)[lengths < 11].max() <= 1.01, name
+
+
+def test_between_two_frames_there_are_such_on_the_way() -> None:
+    picture = scene(6, (160, 260))
+    ends = [np.ascontiguousarray(picture[20:140, left : left + 200]) for left in (20, 28)]
+    whole_way = [np.ascontiguousarray(picture[20:140, left : left + 200]) for left in range(20, 29)]
+    truth = average(whole_way, interpolate=0)[20:-20, 20:-20]
+    assert psnr(average(ends, interpolate=7)[20:-20, 20:-20], truth) > 35
+    assert psnr(average(ends, interpolate=0)[20:-20, 20:-20], truth) < 28
 
 
 def test_averaging_happens_in_linear_light() -> None:
