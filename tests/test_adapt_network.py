@@ -23,6 +23,7 @@ from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import as_moment
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.load import load_restorer
+from selfhvd_cli.training.processes import Processes
 from selfhvd_cli.weights.load import read_metadata
 from selfhvd_cli.weights.save import save_state_dict
 
@@ -194,6 +195,29 @@ def test_from_scratch_the_seed_decides_where_it_begins(clip: Path, tmp_path: Pat
     one, again, other = weights("one", 0), weights("again", 0), weights("other", 1)
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_processes_that_train_together_take_the_sizes_that_fit_in_all(
+    clip: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each measures its own memory; of different sizes they would draw different parts of one batch."""
+    asked: list[list[float]] = []
+
+    def with_another(self: Processes, values: list[float], device: torch.device) -> list[float]:
+        asked.append(values)
+        return [min(pair) for pair in zip(values, [160.0, 4.0, 1.0, 0.0], strict=True)]
+
+    monkeypatch.setattr(Processes, "smallest", with_another)
+    steps = adapt_steps(AdaptJob((clip,), tmp_path / "w.safetensors", init=str(base), flow="dis", perceptual="none",
+                                 options={"steps": 1}, device="cpu", precision="fp32"))  # fmt: skip
+    said = ""
+    for progress in steps:
+        said += " ".join(progress.messages)
+        if progress.phase == "train":
+            break
+    steps.close()
+    assert asked == [[192.0, 9.0, 2.0, 1.0]]
+    assert "1 crops of 64 px, 4 frames each, activations computed twice" in said
 
 
 def test_time_is_kept(clip: Path, base: Path, tmp_path: Path) -> None:

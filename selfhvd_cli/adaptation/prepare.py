@@ -131,7 +131,7 @@ def _sizes(job: AdaptJob, config: AdaptConfig, compute: Compute, networks: Netwo
         raise UsageFault(f"--batch {batch}: must be a multiple of the {processes.count} processes.")
     # Processes on one host share its memory; each GPU has its own.
     sharing = 1 if compute.device.type == "cuda" else processes.count
-    return fit_sizes(
+    sizes = fit_sizes(
         networks.restorer,
         networks.row,
         compute,
@@ -141,6 +141,14 @@ def _sizes(job: AdaptJob, config: AdaptConfig, compute: Compute, networks: Netwo
         sequence=job.options.get("sequence"),
         batch=None if batch is None else batch // processes.count,
     )
+    return _smallest(sizes, compute, processes)
+
+
+def _smallest(sizes: Sizes, compute: Compute, processes: Processes) -> Sizes:
+    """The sizes that fit in every process: each measured its own memory, and all draw from one batch."""
+    own = [sizes.crop, sizes.sequence, sizes.batch, not sizes.checkpoint_activations]
+    crop, sequence, batch, kept = processes.smallest([float(each) for each in own], compute.device)
+    return Sizes(int(crop), int(sequence), int(batch), checkpoint_activations=not kept)
 
 
 def _trainer(

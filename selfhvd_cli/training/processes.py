@@ -49,6 +49,14 @@ class Processes:
             values /= self.count
         return values
 
+    def smallest(self, values: list[float], device: torch.device) -> list[float]:
+        """The smallest of each value over the processes, for what one has not room for none may do."""
+        if self.count == 1:
+            return values
+        shared = torch.tensor(values, dtype=torch.float64, device="cpu" if device.type == "cpu" else device)
+        distributed.all_reduce(shared, distributed.ReduceOp.MIN)
+        return [float(value) for value in shared]
+
     def decided(self, values: list[float], device: torch.device) -> list[float]:
         """The leading process's values, for clocks differ and all must go the same way."""
         if self.count == 1:

@@ -166,8 +166,10 @@ from selfhvd_cli.training.processes import Processes
 distributed.init_process_group("gloo")
 trainer = tiny_trainer(8, processes=Processes(distributed.get_rank(), distributed.get_world_size()))
 losses = [report.losses for report in trainer.steps()]
+rank, own = float(distributed.get_rank()), torch.device("cpu")
+smallest = trainer.processes.smallest([5.0 + rank, 5.0 - rank], own)
 if distributed.get_rank() == 0:
-    torch.save({"losses": losses, "values": trainer.average.values}, sys.argv[2])
+    torch.save({"losses": losses, "values": trainer.average.values, "smallest": smallest}, sys.argv[2])
 distributed.destroy_process_group()
 """
 
@@ -182,6 +184,7 @@ def test_two_processes_learn_like_one_with_the_whole_batch(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr[-2000:]
     together = torch.load(result, weights_only=True)
+    assert together["smallest"] == [5.0, 4.0]
     alone = tiny_trainer(8)
     losses = [report.losses for report in run(alone)]
     for one, two in zip(losses, together["losses"], strict=True):
