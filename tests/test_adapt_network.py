@@ -250,6 +250,10 @@ def test_clips_without_anything_to_learn_are_refused_with_the_reason(tmp_path: P
     message = refused(few, tmp_path / "few")
     assert "2 sharp frames found, adaptation needs 5" in message
     assert "selfhvd deblur" in message
+    one_blurred = made_clips.shaken([0.0] * 8 + [2.5], width=80, height=64)
+    assert "none is left to be taught" in refused(one_blurred, tmp_path / "last", segment=8)
+    every_one = made_clips.shaken(SHAKE, width=80, height=64)
+    assert "of a segment of 1 frames" in refused(every_one, tmp_path / "alone", segment=1)
 
 
 def test_a_clip_of_cuts_is_refused_or_learned_from_shot_by_shot(base: Path, tmp_path: Path) -> None:

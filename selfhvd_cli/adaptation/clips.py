@@ -142,6 +142,11 @@ def why_useless(shot: Shot) -> str:
             f"its frames are equally sharp (the blurriest half keeps {share:.0%} of the sharpness of the others), "
             "so none can teach another"
         )
+    if not shot.blurry:
+        return (
+            f"each of its {len(shot)} frames is sharp or the sharpest of a segment of {shot.sharp.segment} frames, "
+            "so none is left to be taught"
+        )
     return ""
 
 
