@@ -258,10 +258,10 @@ def _is_late(run: Run, began: float) -> bool:
 
 
 def _check_target(job: AdaptJob) -> None:
-    """Refuse to replace weights, and clips that are not there.
+    """Refuse to replace weights or a picture, and clips that are not there.
 
     Raises:
-        UsageFault: the weights exist and `overwrite` is not set.
+        UsageFault: the weights, or a picture of their name, exist and `overwrite` is not set.
         InputFault: a clip does not exist.
     """
     if not job.clips:
@@ -272,6 +272,8 @@ def _check_target(job: AdaptJob) -> None:
         raise UsageFault(f"-o {job.weights}: weights are written as .safetensors; end the name in that.")
     if job.weights.exists() and not job.overwrite:
         raise UsageFault(f"{job.weights}: exists already; give it to deblur --weights, or use --overwrite.")
+    if job.pictures.exists() and not job.overwrite:
+        raise UsageFault(f"{job.pictures}: would be replaced; name other weights with -o, or use --overwrite.")
 
 
 @contextmanager

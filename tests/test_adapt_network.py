@@ -74,6 +74,14 @@ def test_a_clip_becomes_weights_with_their_history(clip: Path, base: Path, tmp_p
         adapt(clip, target, init=str(base), steps=4, **SMALL)
 
 
+def test_a_picture_of_ones_own_is_not_replaced(clip: Path, base: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "own.png"
+    mine.write_bytes(b"of the holidays")
+    with pytest.raises(UsageFault, match=r"own\.png: would be replaced.*--overwrite"):
+        adapt(clip, tmp_path / "own.safetensors", init=str(base), steps=1, **SMALL)
+    assert mine.read_bytes() == b"of the holidays"
+
+
 def test_weights_that_do_not_improve_are_the_bases(clip: Path, base: Path, tmp_path: Path) -> None:
     report = adapt(clip, tmp_path / "w.safetensors", init=str(base), steps=3, rate=1.0, average=0.0,
                    clip_gradient=1e6, **SMALL)  # fmt: skip
