@@ -245,9 +245,9 @@ def _save(run: Run, log: Log | None) -> None:
         "checkpoint_activations": run.checkpoint_activations,
         "trainer": run.trainer.state(),
     }
-    save_checkpoint(run.job.checkpoint, state)
     if log is not None:
-        log.flush()
+        log.flush()  # first: a run that goes on drops lines beyond the checkpoint, and cannot write those before it
+    save_checkpoint(run.job.checkpoint, state)
 
 
 def _is_late(run: Run, began: float) -> bool:

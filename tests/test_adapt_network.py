@@ -130,6 +130,21 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(clip: Path, base: Path
         assert [json.loads(line)["step"] for line in each.log.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_checkpoint_never_stands_without_the_log_of_its_steps(
+    clip: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = AdaptJob((clip,), tmp_path / "w.safetensors", init=str(base), flow="dis", perceptual="none",
+                   options={**SIZES, "steps": 3}, device="cpu", precision="fp32", checkpoint_every=2)  # fmt: skip
+    written: list[tuple[int, int]] = []
+
+    def saved(path: Path, state: dict[str, Any]) -> None:
+        written.append((state["trainer"]["step"], len(job.log.read_text().splitlines())))
+
+    monkeypatch.setattr(adapt_network, "save_checkpoint", saved)
+    list(adapt_steps(job))
+    assert written == [(2, 2)]
+
+
 def test_given_up_between_steps_it_keeps_a_checkpoint_that_other_options_do_not_touch(
     clip: Path, base: Path, tmp_path: Path
 ) -> None:

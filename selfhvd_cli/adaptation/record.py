@@ -71,6 +71,7 @@ class Log:
         self._file.truncate(0)
         for line in kept:
             self._file.write(line + "\n")
+        self._file.flush()
 
     def add(self, report: StepReport) -> None:
         """Write a line."""

@@ -27,6 +27,7 @@ def test_a_resumed_log_drops_what_is_done_again(tmp_path: Path) -> None:
         log.add(step(number))
     log.close()
     again = Log(path, 3)
+    assert steps(path) == [1, 2, 3], "a run that is killed now keeps what was done"
     again.add(step(4))
     again.close()
     assert steps(path) == [1, 2, 3, 4]
