@@ -50,6 +50,7 @@ def adapt(
     perceptual: str = "auto",
     minutes: float | None = None,
     patience: int | None = 5,
+    check_every: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     max_memory: int | None = None,
@@ -65,6 +66,7 @@ def adapt(
     Args:
         clips: video files and folders of numbered frames.
         weights: safetensors file to write; None is a folder of the user's own, named after the clips.
+        patience: held-out checks without a better score after which to stop; None and 0 never do.
         start, duration: seconds, or text as on the command line (`5s`, `120f`, `1:02.5`).
         on_progress: called with every report of the run.
         options: fields of `AdaptConfig`, such as `steps`, `crop`, `sevd`.
@@ -86,7 +88,8 @@ def adapt(
         perceptual=perceptual,  # type: ignore[arg-type]
         options=options,
         minutes=minutes,
-        patience=patience,
+        patience=patience or None,
+        check_every=check_every,
         device=device,
         precision=precision,
         max_memory=max_memory,

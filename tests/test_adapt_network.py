@@ -52,7 +52,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_clip_becomes_weights_with_their_history(clip: Path, base: Path, tmp_path: Path) -> None:
     target = tmp_path / "own.safetensors"
     seen: list[AdaptProgress] = []
-    report = adapt(clip, target, init=str(base), steps=4, on_progress=seen.append, **SMALL)
+    report = adapt(clip, target, init=str(base), steps=4, check_every=2, on_progress=seen.append, **SMALL)
     assert report.weights == target
     assert report.steps == 4
     assert report.ended == "steps"
@@ -66,7 +66,7 @@ def test_a_clip_becomes_weights_with_their_history(clip: Path, base: Path, tmp_p
     assert json.loads(told["figures"])["steps"] == 4
     lines = [json.loads(line) for line in report.log.read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    assert "held_out" in lines[-1]
+    assert ["held_out" in line for line in lines] == [False, True, False, True]
     assert report.pictures.read_bytes().startswith(b"\x89PNG")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["own.log.jsonl", "own.png", "own.safetensors"]
     assert [step.step.step for step in seen if step.step is not None] == [1, 2, 3, 4]
@@ -332,6 +332,9 @@ def test_missing_clips_and_wrong_names_are_told_at_once(clip: Path, tmp_path: Pa
         adapt(clip, tmp_path / "w.safetensors", rate=float("inf"))
     with pytest.raises(UsageFault, match="--seed -1"):
         adapt(clip, tmp_path / "w.safetensors", seed=-1)
+    for name in ("patience", "check_every"):
+        with pytest.raises(UsageFault, match=f"--{name.replace('_', '-')} -3"):
+            adapt(clip, tmp_path / "w.safetensors", **{name: -3})
 
 
 def test_a_large_seed_is_one_as_well(clip: Path, tmp_path: Path) -> None:

@@ -89,6 +89,10 @@ class AdaptJob:
                 )
         if self.minutes is not None and self.minutes <= 0:
             raise UsageFault(f"--minutes {self.minutes:g}: must be above 0.")
+        for name in ("patience", "check_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageFault(f"--{name.replace('_', '-')} {value}: must be at least 1.")
 
     @property
     def checkpoint(self) -> Path:
