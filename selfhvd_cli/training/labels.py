@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from tempfile import gettempdir
 
 import torch
 from torch import Tensor
 
 from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import DiskFault
 from selfhvd_cli.restore.architectures import Architecture
 from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.held import Packed
@@ -46,11 +48,22 @@ class RestoredLabels:
         self._places: dict[tuple[Footage, int], int] = {}
 
     def crop(self, shot: Shot, frame: int, top: int, left: int, side: int) -> Tensor:
-        """`[3, side, side]`, float32 in [0, 1]: a part of sharp frame `frame` of the shot, restored."""
+        """`[3, side, side]`, float32 in [0, 1]: a part of sharp frame `frame` of the shot, restored.
+
+        Raises:
+            DiskFault: there is no room to keep the frame.
+        """
         found = self._found.setdefault(shot.footage, Footage(*shot.size))
         key = shot.footage, shot.first + frame
         if key not in self._places:
-            found.append(self._restored(shot, frame))
+            restored = self._restored(shot, frame)
+            try:
+                found.append(restored)
+            except OSError as fault:
+                raise DiskFault(
+                    f"no room for restored sharp frames in {gettempdir()} ({fault}); free some space, or set TMPDIR "
+                    "to a larger disk."
+                ) from fault
             self._places[key] = len(found) - 1
         return found.crop(self._places[key], top, left, side, side).float() / 255.0
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from training_stand_ins import SearchEstimator, make_shot, shaken_frames
 
 from selfhvd_cli.device import Compute
+from selfhvd_cli.errors import DiskFault
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.restorer import Convention, Restorer
 from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.batches import Batches
 from selfhvd_cli.training.config import AdaptConfig
+from selfhvd_cli.training.footage import Footage
 from selfhvd_cli.training.labels import RestoredLabels
 from selfhvd_cli.weights.load import load_state_dict
 from selfhvd_cli.weights.store import resolve
@@ -46,6 +51,18 @@ def test_a_sharp_frame_is_restored_once_and_cut_where_asked() -> None:
         wanted = (frames[frame, :, top : top + 64, left : left + 64] + 0.1).clamp(0, 1)
         assert (found - wanted).abs().max() < 0.01
     assert network.calls == 2
+
+
+def test_a_full_disk_is_told_by_the_place_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, _ = shaken_frames()
+    shot = make_shot(frames)
+
+    def full(footage: Footage, picture: Tensor) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Footage, "append", full)
+    with pytest.raises(DiskFault, match=r"No space left.*TMPDIR"):
+        restored_labels()[0].crop(shot, 4, 0, 0, 64)
 
 
 def test_a_label_is_restored_with_the_help_of_the_frames_around_it() -> None:
