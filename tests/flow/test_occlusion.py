@@ -44,6 +44,16 @@ def test_what_leaves_the_picture_is_dropped() -> None:
     assert (mask[..., : SIZE - STEP] == 1).all()
 
 
+@pytest.mark.parametrize("size", [(24, 40), (40, 24)])
+def test_each_side_has_its_own_border(size: tuple[int, int]) -> None:
+    vectors = torch.tensor([2.0, 5.0]).view(1, 2, 1, 1).expand(1, 2, *size)
+    one = torch.ones(1, 1, *size)
+    mask = occlusion_mask(Flow(vectors, one), Flow(-vectors, one))
+    inside = torch.zeros_like(mask)
+    inside[..., : size[0] - 5, : size[1] - 2] = 1
+    assert torch.equal(mask, inside)
+
+
 @pytest.mark.parametrize("strength", [0.1, 0.5])
 def test_strength_is_alpha(strength: float) -> None:
     everything = torch.ones(1, 1, SIZE, SIZE, dtype=torch.bool)

@@ -33,6 +33,13 @@ class Sure(SearchEstimator):
         return Flow(flow.vectors, torch.full_like(flow.confidence, self.sure))
 
 
+class SureOfBrightPlaces(SearchEstimator):
+    """Knows where it is bright how everything moves, and doubts the rest."""
+
+    def __call__(self, source: Tensor, target: Tensor) -> Flow:
+        return Flow(super().__call__(source, target).vectors, source[:, :1].clamp(0.1, 1.0))
+
+
 def features(pictures: Tensor) -> Tensor:
     return 3.0 * pictures.square()
 
@@ -137,12 +144,34 @@ def test_in_place_of_a_sharp_frame_the_one_that_stands_there_is_taught() -> None
         own=batch.own[:, another],
         taught=batch.taught[:, another],
     )
-    config = AdaptConfig(sis=False, masks="none")
-    change, losses = learned(config, replace(batch, reduced=torch.full_like(batch.reduced, 1)), 2)
-    expected, expected_losses = learned(replace(config, rscr=False), alone, 2)
+    config, doubts = AdaptConfig(sis=False, masks="uncertainty"), SureOfBrightPlaces()
+    change, losses = learned(config, replace(batch, reduced=torch.full_like(batch.reduced, 1)), 2, None, doubts)
+    expected, expected_losses = learned(replace(config, rscr=False), alone, 2, None, doubts)
     assert change == pytest.approx(expected, rel=1e-4)
     assert float(losses["sevd"]) == pytest.approx(float(expected_losses["sevd"]), rel=1e-4)
-    assert change != pytest.approx(gradient(replace(config, rscr=False), batch, stage=2), rel=1e-3)
+    whole = gradient(replace(config, rscr=False), batch, stage=2, estimator=doubts)
+    assert change != pytest.approx(whole, rel=1e-3)
+
+
+def test_what_is_known_of_no_target_teaches_none() -> None:
+    """Of a network that selects frames, V⁻ may show one at a target's place that was no target in V."""
+    batch = tiny_trainer().batches.draw(0)
+    rows = len(batch.keep)
+    middle = slice(1, 3)
+    few = replace(
+        batch,
+        keep=(middle,) * rows,
+        labels=batch.labels[:, middle],
+        own=batch.own[:, middle],
+        reblurred=batch.reblurred[:, middle],
+        taught=batch.taught[:, middle],
+    )
+    config = AdaptConfig(sis=False, masks="none")
+    for outside in (0, 3):
+        change, losses = learned(config, replace(few, reduced=torch.full_like(few.reduced, outside)), 2)
+        assert change == 0
+        assert losses["sevd"] == 0
+    assert gradient(config, replace(few, reduced=torch.full_like(few.reduced, 2)), stage=2) != 0
 
 
 def test_the_earlier_network_is_renewed_while_the_clip_grows_sharper() -> None:
