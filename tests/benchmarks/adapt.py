@@ -16,7 +16,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from adapt_ablations import part_c
+from adapt_ablations import ABLATIONS, part_c
 from adapt_choice import part_d
 from adapt_clips import FULL, QUICK, SMALL, make_clips
 from adapt_endurance import part_kills, part_memory
@@ -24,12 +24,14 @@ from adapt_gain import part_a, part_b, part_clip
 
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 
+PARTS = ("a", "b", "c", "d", "kills", "memory")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, help="folder of sharp photographs that no network was trained on")
     parser.add_argument("--list", type=Path, help="file naming the photographs to use")
-    parser.add_argument("--parts", default="a,b,c,d,kills,memory")
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="small clips and few steps: minutes instead of hours")
     parser.add_argument("--small", action="store_true", help="small clips and steps for one core and some minutes")
     parser.add_argument("--clips", type=int, help="number of clips")
@@ -42,6 +44,10 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="adapt to this real clip instead")
     parser.add_argument("--output", type=Path, help="keep weights, logs and pictures here")
     asked = parser.parse_args()
+    parts, only = ([name for name in names.split(",") if name] for names in (asked.parts, asked.only))
+    for kind, chosen, known in (("--parts", parts, PARTS), ("--only", only, tuple(ABLATIONS))):
+        if unknown := [name for name in chosen if name not in known]:
+            parser.error(f"{kind}: no {', '.join(unknown)}; there are {', '.join(known)}")
     size = QUICK if asked.quick else SMALL if asked.small else FULL
     size = dataclasses.replace(
         size, clips=asked.clips or size.clips, steps=asked.steps or size.steps,
@@ -55,14 +61,13 @@ def main() -> None:
         if asked.clip is not None:
             part_clip(asked.clip, folder, size, asked.init)
             return
-        parts = asked.parts.split(",")
         clips = []
         if set(parts) & {"a", "b", "c", "kills"}:
             clips = make_clips(asked.photos, names, size, Path(temporary), asked.first)
         runs = {
             "a": lambda: part_a(clips, folder, size, asked.init),
             "b": lambda: part_b(clips, folder, size, asked.model),
-            "c": lambda: part_c(clips, folder, size, asked.init, [x for x in asked.only.split(",") if x]),
+            "c": lambda: part_c(clips, folder, size, asked.init, only),
             "d": lambda: part_d(asked.photos, names, size, 4 if asked.quick else 20),
             "kills": lambda: part_kills(clips[0], folder, size, asked.init),
             "memory": lambda: part_memory(folder, asked.init, (2, 6) if asked.quick else (10, 60)),
