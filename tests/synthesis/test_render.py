@@ -177,6 +177,11 @@ def test_movement_is_the_cameras_shift() -> None:
     picture = scene(6, (200, 300))
     assert movement(picture[10:150, 10:200], picture[10:150, 10:200]) < 0.1
     assert movement(picture[10:150, 10:200], picture[13:153, 14:204]) == pytest.approx(5.0, abs=0.5)
+    turn = cv2.getRotationMatrix2D((150, 100), 2.0, 1.0)
+    rolled = cv2.warpAffine(picture, turn, (300, 200), flags=cv2.INTER_CUBIC)
+    assert movement(picture[30:170, 55:245], rolled[30:170, 55:245]) == pytest.approx(
+        np.radians(2.0) * 0.25 * (140 + 190), abs=0.5
+    )
 
 
 def test_runs_are_odd_and_never_longer_than_the_window() -> None:

@@ -48,4 +48,6 @@ def test_labels_come_from_the_nearest_sharp_frame_that_is_not_withheld() -> None
     assert shot.sharp.indices == (0, 4, 8, 12)
     assert shot.label_of(5) == 4
     assert make_shot(frames, withheld=(4,)).label_of(5) == 8
+    assert shot.label_of(6) == max(4, 8, key=lambda index: shot.sharp.scores[index])
+    assert shot.label_of(10) == max(8, 12, key=lambda index: shot.sharp.scores[index])
     assert sharpness_ratio([shot]) > 1.5
