@@ -275,7 +275,8 @@ def _check_target(job: AdaptJob) -> None:
         raise UsageFault(f"-o {job.weights}: weights are written as .safetensors; end the name in that.")
     if job.weights.exists() and not job.overwrite:
         raise UsageFault(f"{job.weights}: exists already; give it to deblur --weights, or use --overwrite.")
-    if job.pictures.exists() and not job.overwrite:
+    # Beside a log they are those of an earlier run.
+    if job.pictures.exists() and not job.log.exists() and not job.overwrite:
         raise UsageFault(f"{job.pictures}: would be replaced; name other weights with -o, or use --overwrite.")
 
 

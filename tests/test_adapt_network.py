@@ -80,6 +80,9 @@ def test_a_picture_of_ones_own_is_not_replaced(clip: Path, base: Path, tmp_path:
     with pytest.raises(UsageFault, match=r"own\.png: would be replaced.*--overwrite"):
         adapt(clip, tmp_path / "own.safetensors", init=str(base), steps=1, **SMALL)
     assert mine.read_bytes() == b"of the holidays"
+    (tmp_path / "own.log.jsonl").touch()  # an earlier run left both
+    adapt(clip, tmp_path / "own.safetensors", init=str(base), steps=1, **SMALL)
+    assert mine.read_bytes().startswith(b"\x89PNG")
 
 
 def test_weights_that_do_not_improve_are_the_bases(clip: Path, base: Path, tmp_path: Path) -> None:
