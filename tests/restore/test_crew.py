@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from multiprocessing import active_children
 from pathlib import Path
@@ -40,10 +41,10 @@ from selfhvd_cli.weights.store import find
 PLAN = Plan(window=4, overlap=2, guard=False, scene_cut=False)
 
 
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    path = tmp_path / "w.safetensors"
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     save_state_dict(path, ARCHITECTURES["ifirnn"].build().state_dict(), {"architecture": "ifirnn"})
     return path
 
@@ -53,17 +54,23 @@ def crew_of(count: int, path: Path, early: bool = False) -> Crew:
     return Crew([post] * count, early)
 
 
+@pytest.fixture(scope="module")
+def two_processes(weights: Path) -> Iterator[Crew]:
+    """What tests share that leave it as it was: a process takes seconds to begin."""
+    with crew_of(2, weights) as crew:
+        yield crew
+
+
 when_windows_are_sent = pytest.mark.parametrize("early", [False, True], ids=["in turn", "early"])
 
 
-def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path) -> None:
+def test_two_processes_give_bit_for_bit_what_one_gives(weights: Path, two_processes: Crew) -> None:
     frames = moving_picture(13, 40, 48)
     clips = [Clip(frame.unsqueeze(0), (Fraction(index, 30),)) for index, frame in enumerate(frames)]
     compute = choose_compute("cpu")
     restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
     alone = list(restore_clips(restorer, clips, PLAN, compute))
-    with crew_of(2, weights) as crew:
-        together = list(restore_clips(restorer, clips, PLAN, compute, crew))
+    together = list(restore_clips(restorer, clips, PLAN, compute, two_processes))
     assert [each.time for each in together] == [each.time for each in alone] == [clip.times[0] for clip in clips]
     assert all(torch.equal(one.frame, two.frame) for one, two in zip(alone, together, strict=True))
     assert not torch.equal(alone[5].frame, frames[5]), "the network changes the frames"
@@ -83,12 +90,12 @@ def planes_of_clip(clip: Tensor) -> Iterator[Frame]:
 
 
 @when_windows_are_sent
-def test_frames_reach_other_processes_as_planes(weights: Path, early: bool) -> None:
+def test_frames_reach_other_processes_as_planes(weights: Path, two_processes: Crew, early: bool) -> None:
     clip = moving_picture(7, 40, 48)
     compute = choose_compute("cpu")
     restorer = load_restorer("ifirnn", str(weights), weights, compute.device).restorer
     alone = [each.picture for each in restore_stream(restorer, planes_of_clip(clip), PLAN, compute)]
-    with crew_of(2, weights, early) as crew:
+    with crew_of(2, weights, early) if early else nullcontext(two_processes) as crew:
         together = [each.picture for each in restore_stream(restorer, planes_of_clip(clip), PLAN, compute, crew)]
     for one, two, frame in zip(alone, together, planes_of_clip(clip), strict=True):
         assert isinstance(one, Codes)
@@ -171,12 +178,15 @@ def test_what_a_process_cannot_load_is_told_as_by_one(tmp_path: Path) -> None:
 
 @when_windows_are_sent
 def test_a_process_that_dies_ends_the_run_with_word_of_it(weights: Path, early: bool) -> None:
+    others = active_children()
+
     def work() -> Iterator[tuple[int, list[Held], slice]]:
         for index in range(10):
             yield index, black(), slice(0, 4)
             if index == 3:
                 for process in active_children():
-                    process.kill()
+                    if process not in others:
+                        process.kill()
 
     with crew_of(1, weights, early) as crew, pytest.raises(SelfHVDError, match="ended without an answer"):
         list(crew.restore(work()))
@@ -200,10 +210,12 @@ def fall_off_the_bus(engine: Engine, frames: list[Held], keep: slice) -> None:
 @pytest.mark.parametrize(
     ("task", "meaning"), [(give_what_cannot_be_sent, MemoryFault), (fall_off_the_bus, EnvironmentFault)]
 )
-def test_what_failed_in_a_process_is_known_here(weights: Path, task: Task[None], meaning: type[SelfHVDError]) -> None:
+def test_what_failed_in_a_process_is_known_here(
+    two_processes: Crew, task: Task[None], meaning: type[SelfHVDError]
+) -> None:
     work = [(0, black(), slice(0, 4))]
-    with crew_of(1, weights) as crew, pytest.raises(Exception) as raised:  # noqa: PT011
-        list(crew.run(work, task))
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        list(two_processes.run(work, task))
     assert isinstance(as_fault(raised.value), meaning)
 
 
