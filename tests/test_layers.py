@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -64,6 +68,9 @@ def imports_of(path: Path) -> set[str]:
     return found - {"__version__"}
 
 
+FROM_PYIQA = {"packaging", "timm"}
+"""Packages that only pyiqa needs and brings; what is done there is done to them."""
+
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -103,3 +110,17 @@ def test_type_checkers_see_the_names_that_are_imported_when_first_used() -> None
     }
     assert seen == selfhvd_cli._HOMES
     assert (PACKAGE / "py.typed").is_file()  # else they take the whole package for untyped
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.match(r"[\w-]+", line)[0].replace("_", "-").lower() for line in project["dependencies"]}
+    brought_by = packages_distributions()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for top in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - FROM_PYIQA:
+                owners = {owner.replace("_", "-").lower() for owner in brought_by.get(top, [top])}
+                assert top == PACKAGE.name or owners & declared, f"{path} imports {top}, which pyproject.toml lacks"
