@@ -46,8 +46,13 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
         receipt.change(FRAME_TIMES, rounded)
 
 
-def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fraction]) -> None:
-    """What came out. `times`: of its frames, in seconds."""
+def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fraction], begins: Fraction) -> None:
+    """What came out.
+
+    Args:
+        times: of its frames, in seconds.
+        begins: when on the source's clock it begins, in seconds, where it was trimmed.
+    """
     like, layout = job.like, job.layout
     counts = opened.copier.counts if opened.copier is not None else {}
     starts = opened.copier.starts if opened.copier is not None else {}
@@ -69,7 +74,7 @@ def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fract
             receipt.keep(str(stream), "cover picture")
     _say_restarts(receipt, like, opened)
     _compare_tags(receipt, job, written.metadata)
-    _compare_chapters(receipt, job, written.chapters)
+    _compare_chapters(receipt, job, written.chapters, begins)
     compare_streams(receipt, job, written, counts, {index: time - times[0] for index, time in starts.items()})
     compare_pictures(receipt, job, opened.plan, written)
 
@@ -101,8 +106,8 @@ def _compare_tags(receipt: Receipt, job: Job, written: Mapping[str, str]) -> Non
             receipt.leave_out(f"tag {name}", f"{job.layout.muxer} has no place for it")
 
 
-def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter]) -> None:
-    wanted = chapters_within(job)
+def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter], begins: Fraction) -> None:
+    wanted = chapters_within(job, begins)
     no_place = f"{job.layout.muxer} has no place for them"
     if written:
         receipt.keep(_in_words(len(written), "chapter"))

@@ -200,7 +200,7 @@ class VideoWriter:
             self._graft(layout.donor, opened, times[0])
         tolerance = max(COARSE_CLOCKS.get(layout.muxer, Fraction(0)), self.job.time_base / 2)
         verify(self.file.part, layout.muxer, times, tolerance)
-        say_result(self.receipt, self.job, opened, times)
+        say_result(self.receipt, self.job, opened, times, self._begins)
         if opened.copier is not None and opened.copier.moved:
             backwards = f"{opened.copier.moved} ran backwards in the source and were moved up"
             self.receipt.change("packet times", backwards)

@@ -140,3 +140,12 @@ def test_chapters_stay_with_the_pictures_they_name(clip: Callable[..., Path], su
     copy(source, target, start=Fraction(99, 100))  # its first picture is that at 3 s
     found = [(chapter.start, chapter.metadata["title"]) for chapter in probe(target).chapters]
     assert found == [(0, "one"), (Fraction(1, 2), "two")]
+
+
+def test_a_chapter_that_ends_before_the_first_picture_is_not_said_to_be_lost(clip: Callable[..., Path]) -> None:
+    ticks = [0, 500, 1000, 2000, 2500]  # milliseconds; nothing is shown anew where the first chapter ends
+    chapters = ((0, 1500, "one"), (1500, 3000, "two"))
+    source = clip("in.mkv", ticks=ticks, time_base=MILLISECOND, sound=False, chapters=chapters)
+    receipt = copy(source, source.with_name("out.mkv"), start=Fraction(6, 5))
+    assert "1 chapter" in {line.what for line in receipt.kept}
+    assert receipt.left_out == []
