@@ -13,7 +13,7 @@ from selfhvd_cli.compare_videos import compare_steps
 from selfhvd_cli.comparing.footage import between, most_blurred
 from selfhvd_cli.comparing.job import CompareJob, Layout
 from selfhvd_cli.deblur_video import deblur_steps
-from selfhvd_cli.deblurring.job import SUFFIX, DeblurJob, default_target
+from selfhvd_cli.deblurring.job import SUFFIX, TASTE, DeblurJob, default_target
 from selfhvd_cli.deblurring.report import DeblurReport
 from selfhvd_cli.deblurring.span import Span, expected_frames, span_of
 from selfhvd_cli.moments import Moment, as_moment
@@ -139,7 +139,7 @@ def taste_steps(
 
 def taste_target(target: Path) -> Path:
     """`clip_deblurred.mov` → `clip_taste.mp4`."""
-    return target.with_name(target.stem.removesuffix(SUFFIX) + "_taste.mp4")
+    return target.with_name(target.stem.removesuffix(SUFFIX) + TASTE + ".mp4")
 
 
 def _worst(job: DeblurJob, seconds: float) -> Generator[TasteProgress, None, tuple[Span, float, int | None]]:

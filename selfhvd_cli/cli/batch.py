@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfhvd_cli.deblurring.job import SUFFIX, default_target
+from selfhvd_cli.deblurring.job import SUFFIX, TASTE, default_target
 from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
 from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.pictures.frames_folder import is_frames_folder
@@ -105,7 +105,7 @@ class Batch:
     """In the order given, folders by name."""
 
     skipped: tuple[Path, ...]
-    """Inputs left aside because they are results, or have theirs already."""
+    """Inputs left aside because they are results or tastes, or have theirs already."""
 
 
 def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
@@ -136,7 +136,7 @@ def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
                     f"-o {output}: {source} is a folder of clips; end the output in / to make it one too."
                 )
             pairs += [Pair(clip, root / clip.relative_to(source), makes_folder=True) for clip in found]
-        elif _is_result(source) and (output is None or len(inputs) > 1):
+        elif (_is_result(source) and output is None) or (len(inputs) > 1 and _is_made(source)):
             skipped.append(source)
         else:
             pairs.append(Pair(source, _target(source, output, folder), makes_folder=folder))
@@ -145,7 +145,7 @@ def plan_batch(inputs: Sequence[Path], output: str | None) -> Batch:
         _check_existence(inputs, output)
     if not pairs and skipped:
         raise UsageFault(
-            f"{skipped[0]}: ends in {SUFFIX}, so it seems to be a result already; name it alone and give -o to go on."
+            f"{skipped[0]}: seems by its name to be a result already; name it alone and give -o to go on."
         )
     return Batch(tuple(pairs), tuple(skipped))
 
@@ -211,6 +211,23 @@ def _is_result(path: Path) -> bool:
     return path.stem.endswith(SUFFIX)
 
 
+def _is_made(path: Path) -> bool:
+    return _is_result(path) or _is_taste(path)
+
+
+def _is_taste(path: Path) -> bool:
+    """Whether a file is what `--taste` made of a clip beside it."""
+    if not path.name.endswith(f"{TASTE}.mp4"):
+        return False
+    stem = path.stem.removesuffix(TASTE)
+    with suppress(OSError):
+        return any(
+            each.name == stem or (each.stem == stem and each.suffix.lower() in VIDEO_ENDINGS)
+            for each in path.parent.iterdir()
+        )
+    return False
+
+
 def _is_frames_clip(folder: Path) -> bool:
     """Whether a folder is one clip; photographs among videos do not make it one."""
     if not is_frames_folder(folder):
@@ -237,7 +254,7 @@ def _clips_below(folder: Path) -> tuple[list[Path], list[Path]]:
         for name in sorted(files):
             if name.startswith(".") or Path(name).suffix.lower() not in VIDEO_ENDINGS:
                 continue
-            (results if _is_result(Path(name)) else clips).append(inside / name)
+            (results if _is_made(inside / name) else clips).append(inside / name)
     if not clips and not results:
         raise InputFault(
             f"{folder}: neither video files nor numbered PNG/JPEG frames in it; "

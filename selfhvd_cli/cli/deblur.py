@@ -116,7 +116,7 @@ def deblur(
         for pair in batch.pairs:
             check_target(pair.source, pair.target, overwrite)
     for path in batch.skipped:
-        console.say(f"{path}: left aside, it is done already")
+        console.say(f"{path}: left aside, it is a result or has one already")
     jobs = [
         DeblurJob(pair.source, pair.target, encoding=encoding, overwrite=overwrite, resume=not no_resume, **settings)
         for pair in batch.pairs

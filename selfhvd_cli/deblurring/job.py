@@ -18,6 +18,9 @@ from selfhvd_cli.video.opening import require_readable
 SUFFIX = "_deblurred"
 """Ends the name of a result; what ends so is never taken for an input by itself."""
 
+TASTE = "_taste"
+"""Ends the name of a taste, likewise where its clip is beside it."""
+
 
 @dataclass(frozen=True)
 class DeblurJob:

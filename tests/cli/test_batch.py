@@ -55,6 +55,16 @@ def test_results_are_never_taken_as_inputs(tmp_path: Path) -> None:
     assert [pair.source.name for pair in globbed.pairs] == ["one.mp4"]
 
 
+def test_tastes_are_no_inputs_either_where_their_clip_is(tmp_path: Path) -> None:
+    touch(tmp_path / "c/one.MOV", tmp_path / "c/one_taste.mp4", tmp_path / "c/wine_taste.mp4")
+    for inputs in ([tmp_path / "c"], sorted((tmp_path / "c").iterdir())):
+        batch = plan_batch(inputs, None)
+        assert {pair.source.name for pair in batch.pairs} == {"one.MOV", "wine_taste.mp4"}
+        assert [path.name for path in batch.skipped] == ["one_taste.mp4"]
+    alone = plan_batch([tmp_path / "c/one_taste.mp4"], None)
+    assert [pair.target.name for pair in alone.pairs] == ["one_taste_deblurred.mp4"]
+
+
 def test_a_result_that_is_named_alone_needs_an_output_of_its_own(tmp_path: Path) -> None:
     touch(tmp_path / "one_deblurred.mp4")
     with pytest.raises(UsageFault, match="-o"):
