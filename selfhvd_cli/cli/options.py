@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ import click
 
 from selfhvd_cli.cli.console import Console
 from selfhvd_cli.cli.parameters import AutoNumber, MemoryType, MomentType, stricter
+from selfhvd_cli.errors import UsageFault
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +66,13 @@ class Command(click.Command):
                 click.echo(settings_in_words(context, kept + arguments[end:]))
                 context.exit()
         return super().parse_args(context, kept + arguments[end:])
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            os.getcwd()
+        except FileNotFoundError:  # torch ends the process there, with a message about its own files
+            raise UsageFault("the folder that this was typed in has been removed; cd to one that exists.") from None
+        return super().invoke(context)
 
 
 def option(*names: str, environment: Sequence[str] = (), **attributes: Any) -> Callable[[F], F]:

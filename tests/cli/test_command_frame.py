@@ -190,6 +190,18 @@ def test_no_file_takes_the_place_of_what_is_closed() -> None:
     assert run.returncode == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders that are in use stay there")
+def test_a_folder_that_was_removed_beneath_the_shell_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (("deblur", "clip.mp4"), ("inspect", str(tmp_path / "clip.mp4")), ("jobs", "clean", "x.mp4")):
+        result = CliRunner().invoke(selfhvd, words)
+        assert result.exit_code == 2
+        assert "has been removed; cd to one that exists" in result.stderr
+    assert CliRunner().invoke(selfhvd, ["deblur", "--help"]).exit_code == 0
+
+
 def test_ctx_exit_keeps_its_code() -> None:
     assert run_raising(lambda: click.get_current_context().exit(3)).exit_code == 3
 
