@@ -13,7 +13,7 @@ from torch import Tensor
 
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.errors import DiskFault, UsageFault
-from selfhvd_cli.moments import Moment, as_moment
+from selfhvd_cli.moments import LONGEST, Moment, as_moment
 from selfhvd_cli.ops.orientation import upright
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.quality.exif import exif_bytes
@@ -95,10 +95,12 @@ def still(
     """Export the sharpest frames; the twin of `selfhvd still`. Arguments: the fields of `StillJob`.
 
     Raises:
-        UsageFault: a picture exists already, would join the clip's frames, or the format is unknown.
+        UsageFault: a picture exists already, would join the clip's frames, or an argument makes no sense.
         InputFault: the clip cannot be read.
         DiskFault: a picture cannot be written.
     """
+    if not 0 <= apart <= LONGEST:
+        raise UsageFault(f"--apart {apart}: give the seconds between two pictures, 0 or more.")
     job = StillJob(
         source=Path(source),
         folder=None if folder is None else Path(folder),

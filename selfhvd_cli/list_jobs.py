@@ -61,16 +61,17 @@ class UnfinishedJob:
     """Only an interrupted one can go on; one whose input is gone may once that is back."""
 
 
-def jobs(folders: Sequence[str | Path] = ()) -> list[UnfinishedJob]:
-    """The jobs known on this machine, or those in given folders and below; newest first.
+def jobs(folders: str | Path | Sequence[str | Path] = ()) -> list[UnfinishedJob]:
+    """The jobs known on this machine, or those in one or more folders and below; newest first.
 
     Jobs that another machine began are found in the folder of their outputs.
 
     Raises:
         UsageFault: a folder is none.
     """
-    if folders:
-        found = [job for folder in folders for job in _below(Path(folder))]
+    listed = [folders] if isinstance(folders, (str, Path)) else folders
+    if listed:
+        found = [job for folder in listed for job in _below(Path(folder))]
     else:
         kept = {folder.absolute(): None for folder in [*noted(), *_kept_in(Path())]}
         found = [_deblur_job(folder) for folder in kept if is_kept_folder(folder)]

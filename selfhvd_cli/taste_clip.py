@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from selfhvd_cli.deblur_video import deblur_steps
 from selfhvd_cli.deblurring.job import SUFFIX, TASTE, DeblurJob, default_target
 from selfhvd_cli.deblurring.report import DeblurReport
 from selfhvd_cli.deblurring.span import Span, expected_frames, span_of
+from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment, as_moment
 from selfhvd_cli.ops.sharpness import sharpness
 from selfhvd_cli.steps import run_through
@@ -75,6 +76,8 @@ def taste(
     *,
     seconds: float = SECONDS,
     layout: Layout = "side",
+    weights: str | Path | None = None,
+    devices: Sequence[str] = (),
     start: str | float | Moment | None = None,
     duration: str | float | Moment | None = None,
     on_progress: Callable[[TasteProgress], None] | None = None,
@@ -87,13 +90,22 @@ def taste(
         seconds: how much to restore.
         layout: side by side, or one half of each.
         start, duration: where to look; None is the whole clip.
-        settings: fields of `DeblurJob`, such as `strength`.
+        weights, devices: as for `deblur`.
+        settings: other fields of `DeblurJob`, such as `strength`.
 
     Raises:
-        SelfHVDError: as `deblur`.
+        SelfHVDError: as `deblur`; a UsageFault also where `seconds` is no length.
     """
     path = Path(source)
-    job = DeblurJob(path, default_target(path), start=as_moment(start), duration=as_moment(duration), **settings)
+    job = DeblurJob(
+        source=path,
+        target=default_target(path),
+        weights=None if weights is None else str(weights),
+        devices=tuple(devices),
+        start=as_moment(start),
+        duration=as_moment(duration),
+        **settings,
+    )
     return run_through(
         taste_steps(job, None if target is None else Path(target), seconds, layout),
         lambda step: step.taste,
@@ -105,6 +117,8 @@ def taste_steps(
     job: DeblurJob, target: Path | None = None, seconds: float = SECONDS, layout: Layout = "side"
 ) -> Generator[TasteProgress, None, None]:
     """Taste a job, reporting as it goes; its own target is not touched, and nothing but the taste is left behind."""
+    if not seconds > 0:
+        raise UsageFault(f"{seconds} s is no length for a taste; give more than 0.")
     require_readable(job.source)
     shown = target or taste_target(job.target)
     OutputFile(shown, job.source, job.overwrite)

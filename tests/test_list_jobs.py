@@ -78,6 +78,7 @@ def test_a_disk_from_another_machine_is_looked_through(job: DeblurJob, tmp_path:
     assert jobs() == []
     (found,) = jobs([tmp_path])
     assert found.kept == folder
+    assert [each.kept for each in jobs(str(tmp_path))] == [folder]
     assert jobs([tmp_path / "in"]) == [found] or jobs([tmp_path / "in"])[0].kept == folder
     with pytest.raises(UsageFault, match="no such folder"):
         jobs([tmp_path / "nowhere"])

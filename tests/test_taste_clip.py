@@ -43,7 +43,7 @@ def test_the_worst_stretch_beside_its_input(clip: Path, weights: Path, tmp_path:
 
 def test_a_short_clip_is_tasted_whole(tmp_path: Path, weights: Path) -> None:
     clip = make_clip(tmp_path / "short.mp4", sound=False)
-    made = taste(clip, tmp_path / "here.mp4", weights=str(weights))
+    made = taste(clip, tmp_path / "here.mp4", weights=weights)
     assert made.report.frames == len(pictures(tmp_path / "here.mp4")) == 8
 
 
@@ -52,5 +52,8 @@ def test_nothing_is_replaced_unasked(clip: Path, weights: Path, tmp_path: Path) 
     with pytest.raises(UsageFault, match="--overwrite"):
         taste(clip, seconds=0.3, weights=str(weights))
     assert (tmp_path / "clip_taste.mp4").read_bytes() == b"mine"
+    for wrong in ({"seconds": 0}, {"layout": "beside"}):
+        with pytest.raises(UsageFault, match=r"give more than 0|choose one of side, split"):
+            taste(clip, tmp_path / "new.mp4", weights=weights, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InputFault, match="no such file"):
         taste(tmp_path / "none.mp4")

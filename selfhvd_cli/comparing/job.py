@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment
@@ -63,6 +63,10 @@ class CompareJob:
 
     offline: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise UsageFault(f"--layout {self.layout}: choose one of {', '.join(get_args(Layout))}.")
 
     @property
     def kind(self) -> Kind:

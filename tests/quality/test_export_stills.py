@@ -112,5 +112,8 @@ def test_existing_pictures_are_kept_and_bad_input_is_said(tmp_path: Path) -> Non
     assert still(clip, overwrite=True)[0].path == only.path
     with pytest.raises(UsageFault, match="--format gif"):
         still(clip, format="gif")
+    for apart in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(UsageFault, match="--apart"):
+            still(clip, apart=apart)
     with pytest.raises(InputFault):
         still(tmp_path / "none.mp4")
