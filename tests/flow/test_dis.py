@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfhvd_cli.flow.dis import DisEstimator
+from selfhvd_cli.flow.dis import DisEstimator, global_similarity
 from selfhvd_cli.ops.warp import warp
 
 HEIGHT, WIDTH = 120, 160
@@ -61,6 +63,19 @@ def test_global_motion_reaches_what_dis_does_not() -> None:
     source, target, exact = moved_pair(43.0, -30.0, 4.0)
     assert endpoint_error(DisEstimator(True)(source, target).vectors, exact) < 0.5
     assert endpoint_error(DisEstimator(False)(source, target).vectors, exact) > 5.0
+
+
+def test_a_motion_found_in_a_smaller_picture_is_exact_in_the_large_one() -> None:
+    """Pixel centres of two sizes do not lie on each other: half a pixel of the small one is two of the large."""
+    noise = torch.Generator().manual_seed(1)
+    coarse = torch.rand(1, 3, 60, 90, generator=noise)
+    picture = F.interpolate(coarse, (480, 720), mode="bicubic").clamp(0, 1)[0].mean(0)
+    codes = (picture * 255).round().byte().numpy()
+    turned = cv2.warpAffine(codes, cv2.getRotationMatrix2D((200.0, 120.0), 6.0, 1.0), (720, 480))
+    found = global_similarity(codes, turned)
+    exact = cv2.getRotationMatrix2D((200.0, 120.0), 6.0, 1.0)
+    for place in ((100, 60, 1), (400, 300, 1), (600, 420, 1)):
+        assert np.hypot(*((found - exact) @ np.array(place))) < 0.5
 
 
 def test_a_dark_picture_is_as_good() -> None:

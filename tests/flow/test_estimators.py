@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from parity import fill_by_rule
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from selfhvd_cli.flow.flowformerpp import FlowFormerPPEstimator, _starts, _tile_
 from selfhvd_cli.flow.searaft import SeaRaftEstimator
 from selfhvd_cli.nets.flowformerpp import FlowFormerPP
 from selfhvd_cli.nets.searaft import SeaRaft, mean_log_scale
+from selfhvd_cli.weights.load import load_state_dict
+from selfhvd_cli.weights.store import resolve
 
 QUICK = ("sea_raft_s", "raft_large", "flowformerpp", "dis")
 """SEA-RAFT-M is S with more blocks; parity holds it to its numbers."""
@@ -127,3 +130,14 @@ def test_flowformerpp_tiles_cover_and_blend() -> None:
     assert _starts(1904, 960) == [0, 940, 944]
     assert _tile_weight(432, 960).isfinite().all()
     assert (_tile_weight(432, 960) > 1e-30).all()
+
+
+def test_the_embedded_networks_flow_is_in_pixels_of_the_picture() -> None:
+    noise = torch.Generator().manual_seed(0)
+    scene = F.interpolate(torch.rand(1, 3, 40, 60, generator=noise), scale_factor=6, mode="bicubic").clamp(0, 1)
+    find = ESTIMATORS["lite"].build(load_state_dict(resolve("lite")))
+    # What is in the source at (x, y) is in the target at (x + 9, y - 5).
+    flow = find(scene[..., 40:201, 40:230], scene[..., 45:206, 31:221])
+    inner = flow.vectors[0, :, 24:-24, 24:-24].flatten(1)
+    assert inner.median(dim=1).values.tolist() == pytest.approx([9, -5], abs=0.3)
+    assert flow.confidence[0, 0, 24:-24, 24:-24].median() > 0.5
