@@ -1,7 +1,8 @@
 """An imaginary device: tensors that say they lie elsewhere, compute on the CPU, and refuse what a GPU refuses.
 
 Machines without a GPU run the branches meant for one with it, and learn where a tensor was left behind: on a real
-device an operation whose operands lie on two devices fails, as here. As on an Apple GPU there is no float64.
+device an operation whose operands lie on two devices fails, as here. As on an Apple GPU there is no float64, and
+adaptive pooling only to sizes that divide the picture's (torch 2.14, pytorch/pytorch#96056).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ DEVICE = torch.device("meta")
 NUMBER = torch.ops.aten._local_scalar_dense.default
 
 COPY = torch.ops.aten.copy_.default
+
+POOL = torch.ops.aten._adaptive_avg_pool2d.default
 
 
 class Distant(Tensor):
@@ -107,6 +110,12 @@ def compute(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         for each in tensors:
             if not isinstance(each, Distant) and each.dim():
                 raise RuntimeError(f"{function}: operands on {DEVICE} and on the CPU, {tuple(each.shape)}")
+    if (
+        distant
+        and function is POOL
+        and any(side % cells for side, cells in zip(args[0].shape[-2:], args[1], strict=True))
+    ):
+        raise RuntimeError(f"adaptive pooling of {tuple(args[0].shape)}: sizes must be divisible by {args[1]}")
     result = function(*tree_map(near, args), **tree_map(near, kwargs))
     if not distant:
         return result

@@ -65,12 +65,19 @@ def displacements(source: Light, picture: Light) -> Displacements:
     clipped = F.max_pool2d(torch.maximum(source.clipped, picture.clipped), 2 * REACH + 1, stride=1, padding=REACH)
     blocks = block_means(products * (1.0 - clipped), 2)
     local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), NOISE**2)
-    quarters = F.adaptive_avg_pool2d(blocks * (local.norm(dim=1, keepdim=True) < ASTRAY), 2)
+    quarters = _quarters(blocks * (local.norm(dim=1, keepdim=True) < ASTRAY))
     texture = least_texture(*quarters[:, :3].unbind(1))
     moves = _solve(quarters, NOISE**2 * 0.01)
     # One that did not move at all is no evidence: something wrong elsewhere may have dragged the whole's along.
     away = torch.minimum((moves - whole).norm(dim=1), moves.norm(dim=1)).flatten(1)
     return Displacements(whole.flatten(1), _median(away, texture.sqrt().flatten(1)), local)
+
+
+def _quarters(fields: Tensor) -> Tensor:
+    """Mean over each quarter, `[N, C, 2, 2]` of `[N, C, h, w]`, h and w at least 2: what lies in the middle of an odd
+    size counts on both sides, as in adaptive pooling, which Apple's GPUs do for even sizes only."""
+    height, width = fields.shape[-2:]
+    return F.avg_pool2d(fields, (-(-height // 2), -(-width // 2)), (height // 2, width // 2))
 
 
 def _median(values: Tensor, weights: Tensor) -> Tensor:

@@ -70,13 +70,13 @@ class Approach:
     def _find(self, source: Tensor, target: Tensor) -> Tensor:
         height, width = source.shape[-2:]
         small = _reduced(height, width, SIDE)
-        pair = torch.stack((source, target)).to(self.device)
+        pair = torch.stack((source, target))
         if small != (height, width):
-            pair = F.interpolate(pair, size=small, mode="area")
-        flow = self.estimator(pair[:1], pair[1:]).vectors
+            pair = F.interpolate(pair, size=small, mode="area")  # Apple's GPUs only reduce by whole numbers
+        flow = self.estimator(*pair.to(self.device).split(1)).vectors.cpu()
         flow = F.adaptive_avg_pool2d(flow, _reduced(height, width, GRID))[0]
         scale = flow.new_tensor([width / small[1], height / small[0]]).view(2, 1, 1)
-        return (flow * scale).cpu()
+        return flow * scale
 
 
 def _reduced(height: int, width: int, side: int) -> tuple[int, int]:
