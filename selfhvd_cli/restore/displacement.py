@@ -26,6 +26,12 @@ ASTRAY = 0.3
 """Local displacement from which on a place, being wrong itself, says nothing of its quarter of the picture."""
 
 
+ROUNDS = 5
+"""Times that the mean displacement is found, and every place weighed anew by how far it moves otherwise. With three,
+and errors measured against the mean of all instead of those that count, a black edge of eight pixels in a result was
+a movement of 0.3 px of the whole picture; now of 0.01."""
+
+
 class Displacements(NamedTuple):
     """Where pictures lie against others, in pixels of the scale they were compared at."""
 
@@ -57,11 +63,12 @@ def displacements(source: Light, picture: Light) -> Displacements:
 
     weight = torch.ones_like(change)
     whole = change.new_zeros(len(change), 2, 1, 1)
-    for _ in range(3):
+    for _ in range(ROUNDS):
         whole = _solve((products * weight).mean((2, 3), keepdim=True), NOISE**2 * 0.01)
         # What does not move with the rest (an object of its own, a lamp that swayed) loses its vote.
         error = (change + gx * whole[:, :1] + gy * whole[:, 1:]).square()
-        weight = 1.0 / (1.0 + error / (4.0 * error.mean((1, 2, 3), keepdim=True)).clamp_min(1e-10))
+        typical = (weight * error).mean((1, 2, 3), keepdim=True) / weight.mean((1, 2, 3), keepdim=True)
+        weight = 1.0 / (1.0 + error / (4.0 * typical).clamp_min(1e-10))
     clipped = F.max_pool2d(torch.maximum(source.clipped, picture.clipped), 2 * REACH + 1, stride=1, padding=REACH)
     blocks = block_means(products * (1.0 - clipped), 2)
     local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), NOISE**2)

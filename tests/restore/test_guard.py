@@ -81,6 +81,20 @@ def test_a_small_shift_is_put_back_without_losing_the_restoration() -> None:
     assert psnr(result, sharp) > psnr(frame, sharp) + 5
 
 
+@pytest.mark.parametrize("seed", [31, 32, 40])
+def test_a_black_edge_of_a_result_is_no_movement_of_the_whole_picture(seed: int) -> None:
+    sharp = leaves(seed)
+    for length in (1, 5):
+        frame = shaken(sharp, length, seed)
+        restored = sharp.clone()
+        restored[..., -8:] = 0
+        result, verdict = judged(frame, restored)
+        alone, _ = judged(frame, sharp)
+        assert verdict.reason != ELSEWHERE
+        inside = (slice(None), slice(None), slice(0, 200))
+        assert distance(alone[inside], result[inside]) < 0.05
+
+
 WRONG: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "NaN": lambda sharp, frame: sharp.clone().index_fill_(-1, torch.tensor([7]), float("nan")),
     "infinity": lambda sharp, frame: sharp / torch.zeros(()),
