@@ -15,9 +15,6 @@ from selfhvd_cli.ops.displacement import least_texture
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.light import Light
 
-NOISE = 2.0 / 255.0
-"""Gradient (per coarse pixel) below which a place says nothing about displacement."""
-
 REACH = 2
 """Coarse pixels around clipped places within which nothing is said of local displacements: the trail of a lamp and
 what is left of it differ far more than by blur."""
@@ -54,6 +51,7 @@ def displacements(source: Light, picture: Light) -> Displacements:
 
     In light, for in code values a blurred edge seems to have moved to its dark side, by a tenth of the blur.
     """
+    noise = source.noise.square()
     one, two = smooth(source.level), smooth(picture.level)
     padded = F.pad(one + two, (1, 1, 1, 1), mode="replicate")
     gx = 0.25 * (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2])
@@ -64,17 +62,17 @@ def displacements(source: Light, picture: Light) -> Displacements:
     weight = torch.ones_like(change)
     whole = change.new_zeros(len(change), 2, 1, 1)
     for _ in range(ROUNDS):
-        whole = _solve((products * weight).mean((2, 3), keepdim=True), NOISE**2 * 0.01)
+        whole = _solve((products * weight).mean((2, 3), keepdim=True), noise * 0.01)
         # What does not move with the rest (an object of its own, a lamp that swayed) loses its vote.
         error = (change + gx * whole[:, :1] + gy * whole[:, 1:]).square()
         typical = (weight * error).mean((1, 2, 3), keepdim=True) / weight.mean((1, 2, 3), keepdim=True)
         weight = 1.0 / (1.0 + error / (4.0 * typical).clamp_min(1e-10))
     clipped = F.max_pool2d(torch.maximum(source.clipped, picture.clipped), 2 * REACH + 1, stride=1, padding=REACH)
     blocks = block_means(products * (1.0 - clipped), 2)
-    local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), NOISE**2)
+    local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), noise)
     quarters = _quarters(blocks * (local.norm(dim=1, keepdim=True) < ASTRAY))
     texture = least_texture(*quarters[:, :3].unbind(1))
-    moves = _solve(quarters, NOISE**2 * 0.01)
+    moves = _solve(quarters, noise * 0.01)
     # One that did not move at all is no evidence: something wrong elsewhere may have dragged the whole's along.
     away = torch.minimum((moves - whole).norm(dim=1), moves.norm(dim=1)).flatten(1)
     return Displacements(whole.flatten(1), _median(away, texture.sqrt().flatten(1)), local)
@@ -95,7 +93,7 @@ def _median(values: Tensor, weights: Tensor) -> Tensor:
     return values.gather(1, place.clamp_max_(values.shape[1] - 1))[:, 0]
 
 
-def _solve(products: Tensor, regular: float) -> Tensor:
+def _solve(products: Tensor, regular: Tensor) -> Tensor:
     """Solve the 2x2 normal equations of Lucas–Kanade: `[N, 5, h, w]` to `[N, 2, h, w]`, damped by `regular`."""
     xx, xy, yy, xt, yt = products.split(1, dim=1)
     xx, yy = xx + regular, yy + regular

@@ -32,9 +32,6 @@ BRIGHTEST = 4.0
 FAINT = 0.02
 """Share of a place that is clipped, below which it is not."""
 
-NOISE = 2.0 / 255.0
-"""Difference that noise and rounding explain at the coarse scale."""
-
 
 def unexplained(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
     """The share of the change from `source` to `picture` that no blur of `picture` explains, and the blur that does.
@@ -51,8 +48,9 @@ def unexplained(source: Light, picture: Light) -> tuple[Tensor, Tensor]:
     length = numbers(lengths(), missing.device)[best] * (explained / 0.5).clamp(0.0, 1.0)
 
     error, change = _least_error(missing, source.clipped, picture.clipped).amin(1, keepdim=True), _around(change)
-    left = (torch.minimum(error, change) - NOISE**2).clamp_min(0.0)
-    return (left / (change + NOISE**2)).clamp(0.0, 1.0), length
+    noise = source.noise.square()
+    left = (torch.minimum(error, change) - noise).clamp_min(0.0)
+    return (left / (change + noise)).clamp(0.0, 1.0), length
 
 
 def _least_error(missing: Tensor, clipped: Tensor, lamps: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from selfhvd_cli.ops.sharpness import gray, sharpness
 from selfhvd_cli.restore.displacement import displacements
 from selfhvd_cli.restore.guard import Verdict, guard
-from selfhvd_cli.restore.light import Light
+from selfhvd_cli.restore.light import NOISE, Light
 
 
 @cache
@@ -70,7 +70,8 @@ def kept(frame: Tensor, restored: Tensor, result: Tensor) -> float:
 
 def distance(a: Tensor, b: Tensor) -> float:
     """Mean displacement in pixels, measured at the full scale on squared (nearly linear) values."""
-    found = displacements(*(Light(gray(p).square()[None], torch.zeros(1, 1, *p.shape[1:])) for p in (a, b)))
+    noise = torch.full((1, 1, 1, 1), NOISE)
+    found = displacements(*(Light(gray(p).square()[None], torch.zeros(1, 1, *p.shape[1:]), noise) for p in (a, b)))
     return float(found.whole.norm())
 
 

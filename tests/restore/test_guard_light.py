@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from guard_pictures import judged, kept, leaves, noisy, psnr, shaken
+from guard_pictures import judged, kept, leaves, moved, noisy, psnr, shaken
 from torch import Tensor
 
 
@@ -78,3 +78,18 @@ def test_other_colours_everywhere_leave_the_frame_as_it_was(length: int) -> None
     _, verdict = judged(shaken(sharp, length, 21), sharp + torch.tensor([0.2, 0.0, -0.2]).view(3, 1, 1))
     assert verdict.strength == 0
     assert verdict.reason == "colours changed"
+
+
+@pytest.mark.parametrize("gain", [0.06, 0.12])
+@pytest.mark.parametrize("length", [1, 7])
+def test_at_night_a_true_restoration_passes_and_a_wrong_one_does_not(gain: float, length: int) -> None:
+    """As by day: in light, all differences within a dark picture are small."""
+    sharp = leaves(33) * gain
+    frame = shaken(sharp, length, 33)
+    result, _ = judged(frame, sharp)
+    assert kept(frame, sharp, result) > 0.6
+    half = sharp.clone()
+    half[..., 130:] = sharp.flip(-1)[..., 130:]
+    for wrong in (moved(sharp, 3.0), half, leaves(99) * gain):
+        _, verdict = judged(frame, wrong)
+        assert verdict.strength == 0
