@@ -221,7 +221,10 @@ def _identity(url: str) -> str:
 def _opened(part: Path, start: int) -> BinaryIO:
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        stream = part.open("r+b" if part.exists() else "wb")
+        if not start:
+            # It may be a second name of a file in huggingface_hub's cache, from a pull that was stopped.
+            part.unlink(missing_ok=True)
+        stream = part.open("r+b" if start else "wb")
         stream.truncate(start)
         stream.seek(start)
         return stream

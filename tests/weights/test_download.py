@@ -65,6 +65,18 @@ def test_a_later_call_continues_where_an_earlier_one_gave_up(site: Site, part: P
     assert site.ranges()[-1] == "bytes=200000-"
 
 
+def test_a_part_that_is_another_programs_file_by_a_second_name_is_not_written_to(
+    site: Site, part: Path, tmp_path: Path
+) -> None:
+    """As a pull leaves one behind that was stopped after it found the file in huggingface_hub's cache."""
+    theirs = tmp_path / "blob"
+    theirs.write_bytes(b"their bytes")
+    os.link(theirs, part)
+    fetch(site.put("/a.bin", CONTENT), part)
+    assert part.read_bytes() == CONTENT
+    assert theirs.read_bytes() == b"their bytes"
+
+
 def test_a_silent_server_is_left_and_asked_again(site: Site, part: Path) -> None:
     site.tricks["/a.bin"] = [Trick(after=100_000, stall=3.0)]
     reports = fetch(site.put("/a.bin", CONTENT), part)
