@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault, WeightsFault
 from selfhvd_cli.nets.lite import Lite
 from selfhvd_cli.pretrain_network import PretrainConfig, pretrain, pretrain_steps
+from selfhvd_cli.synthesis.pool import WindowPool, read_photos, window_at
 from selfhvd_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from selfhvd_cli.training.origin import Origin
 from selfhvd_cli.training.pretraining import Pretraining, cascade
@@ -41,6 +43,20 @@ def run(photos: Path, weights: Path, **options: object) -> list:
     settings = {"precision": "fp32", "device": "cpu", "workers": 1, "every": 1, "validate_every": 100, **options}
     config = settings.pop("config", CONFIG)
     return list(pretrain_steps(photos, weights, config, **settings))  # type: ignore[arg-type]
+
+
+class PoolOfThisProcess(WindowPool):
+    """The same windows in the same order, rendered here: another process takes seconds to begin."""
+
+    def __init__(self, paths: list[Path], *, size: int, count: int, seed: int, **options: Any) -> None:
+        super().__init__(paths, size=size, count=count, seed=seed, **{**options, "workers": 0})
+        photos = read_photos(paths)
+        self._rendered = [(window_at(photos, size, count, seed, index) for index in itertools.count(self.next_index))]
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrain_network, "WindowPool", PoolOfThisProcess)
 
 
 @pytest.fixture
@@ -74,6 +90,7 @@ def test_from_python_it_trains_when_called(photos: Path, tmp_path: Path) -> None
     assert weights.exists()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_was_learned_long_before_a_validation_is_kept(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +102,7 @@ def test_what_was_learned_long_before_a_validation_is_kept(
     assert [report.step for report in run(photos, tmp_path / "w.safetensors")] == [3]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_two_trainings_of_the_same_weights_do_not_mix(photos: Path, tmp_path: Path) -> None:
     first = pretrain_steps(
         photos, tmp_path / "w.safetensors", CONFIG, precision="fp32", device="cpu", workers=1, every=1
@@ -112,6 +130,7 @@ def test_a_batch_that_is_no_number_changes_nothing(tmp_path: Path, caplog: pytes
     assert not all(torch.equal(before[key], value) for key, value in training.network.state_dict().items())
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_the_flow_can_be_kept_while_the_rest_learns(photos: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, keep_flow=True)
     torch.manual_seed(1)
@@ -139,6 +158,7 @@ def test_large_windows_are_restored_at_every_size_that_large_frames_are() -> Non
         assert network.mix.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_checkpoint_of_another_training_is_not_continued(photos: Path, tmp_path: Path) -> None:
     target = tmp_path / "w.safetensors"
     run(photos, target, minutes=0.0)
@@ -161,6 +181,7 @@ def test_a_checkpoint_of_another_training_is_not_continued(photos: Path, tmp_pat
     assert [report.step for report in run(more, target, minutes=0.0, overwrite=True)] == [1]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_checkpoint_from_before_there_were_hashes_still_goes_on(photos: Path, tmp_path: Path) -> None:
     run(photos, tmp_path / "w.safetensors", minutes=0.0)
     path = tmp_path / "w.safetensors.checkpoint"
@@ -180,6 +201,7 @@ def test_a_foreign_checkpoint_is_told_from_one_of_ours(foreign: object, photos: 
         run(photos, tmp_path / "w.safetensors")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_weights_that_no_checkpoint_belongs_to_are_not_overwritten(photos: Path, tmp_path: Path) -> None:
     target = tmp_path / "w.safetensors"
     target.write_bytes(b"of somebody else")
@@ -195,6 +217,7 @@ def test_parameters_of_another_network_are_refused(photos: Path, tmp_path: Path)
         run(photos, tmp_path / "w.safetensors", start={"conv.weight": torch.zeros(3)})
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_large_seed_is_one_as_well(photos: Path, tmp_path: Path) -> None:
     for seed in (2**64, 10**30):
         config = replace(CONFIG, seed=seed, steps=1)
