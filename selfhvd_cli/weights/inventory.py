@@ -9,7 +9,7 @@ from typing import Literal
 
 from selfhvd_cli.errors import WeightsFault
 from selfhvd_cli.weights.load import read_metadata, read_shapes
-from selfhvd_cli.weights.locate import adapted_folder, imported_folder, store_folder
+from selfhvd_cli.weights.locate import adapted_files, imported_folder, store_folder
 from selfhvd_cli.weights.record import check_record, read_record, stored_file
 from selfhvd_cli.weights.spec import WeightSpec, embedded_folder, manifest
 from selfhvd_cli.weights.verify import check_hash
@@ -59,10 +59,12 @@ def list_items() -> Iterator[Item]:
     """The manifest's entries in its order, then the user's files, then the store's other files; nothing is hashed."""
     for spec in manifest().values():
         yield _of_spec(spec)
-    for folder in (imported_folder(), adapted_folder(), store_folder()):
-        for path in sorted(folder.glob("*.safetensors")):
-            if path.stem not in manifest() and (folder != store_folder() or read_record(path) is not None):
-                yield _of_file(path, "converted" if folder == store_folder() else "own")
+    for path in (*sorted(imported_folder().glob("*.safetensors")), *adapted_files()):
+        if path.stem not in manifest():
+            yield _of_file(path, "own")
+    for path in sorted(store_folder().glob("*.safetensors")):
+        if path.stem not in manifest() and read_record(path) is not None:
+            yield _of_file(path, "converted")
 
 
 def verify_item(item: Item) -> Item:

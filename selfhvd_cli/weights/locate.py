@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -26,5 +27,11 @@ def imported_folder() -> Path:
 
 
 def adapted_folder() -> Path:
-    """Weights that the user trained on own clips."""
+    """Weights that the user trained on own clips; in folders by the clips' hash where `adapt` chose the place."""
     return user_folder() / "adapted"
+
+
+def adapted_files() -> Iterator[Path]:
+    """The safetensors files of `adapted_folder`, by name."""
+    for pattern in ("*.safetensors", "*/*.safetensors"):
+        yield from sorted(adapted_folder().glob(pattern))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from selfhvd_cli.errors import DiskFault
-from selfhvd_cli.weights.locate import adapted_folder, imported_folder, store_folder
+from selfhvd_cli.weights.locate import adapted_files, imported_folder, store_folder
 from selfhvd_cli.weights.verify import check_hash, matches, sha256_of
 
 Trust = Literal["manifest", "hash in the name", "Hub", "first pull", "import"]
@@ -99,8 +99,9 @@ def check_record(path: Path) -> Record | None:
 
 def stored_file(name: str) -> Path | None:
     """The user's or the store's safetensors file of that name, unchecked; None where there is none."""
-    for folder in (imported_folder(), adapted_folder(), store_folder()):
-        path = folder / f"{name}.safetensors"
-        if path.is_file() and (folder == adapted_folder() or read_record(path) is not None):
+    imported, stored = (folder / f"{name}.safetensors" for folder in (imported_folder(), store_folder()))
+    adapted = (path for path in adapted_files() if path.stem == name)
+    for path in (imported, *adapted, stored):
+        if path.is_file() and (path not in (imported, stored) or read_record(path) is not None):
             return path
     return None

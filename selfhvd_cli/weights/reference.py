@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.weights.locate import adapted_files
 from selfhvd_cli.weights.record import stored_file
 from selfhvd_cli.weights.redact import redact
 from selfhvd_cli.weights.spec import NAME, REPO, REVISION, WeightSpec, check_inside, manifest
@@ -21,13 +22,16 @@ def parse_reference(reference: str) -> WeightSpec | Path:
     A manifest name wins over a file of that name in the current folder; `./lite` is the file.
 
     Raises:
-        WeightsFault: it is none of the three; the message lists close names.
+        WeightsFault: it is none of the three, and the message lists close names; or several files have that name.
     """
     if reference.startswith(HUB):
         return hub_reference(reference)
     if reference in manifest():
         return manifest()[reference]
     if NAME.fullmatch(reference) and (own := stored_file(reference)) is not None:
+        alike = [str(path) for path in adapted_files() if path.stem == reference]
+        if len(alike) > 1:
+            raise WeightsFault(f"{reference}: clips of one name were adapted to; give the file: {', '.join(alike)}.")
         return own
     path = Path(reference).expanduser()
     if path.is_file():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from selfhvd_cli.errors import WeightsFault
+from selfhvd_cli.weights.inventory import list_items
 from selfhvd_cli.weights.locate import adapted_folder, imported_folder
 from selfhvd_cli.weights.reference import hub_reference, parse_reference
 from selfhvd_cli.weights.save import save_state_dict
@@ -23,6 +24,19 @@ def test_an_entry_a_file_and_an_own_name(tmp_path: Path) -> None:
     own = adapted_folder() / "beach.safetensors"
     save_state_dict(own, {"a": torch.zeros(1)}, {})
     assert parse_reference("beach") == own
+
+
+def test_what_adapt_put_into_a_folder_of_its_own_has_a_name_as_well() -> None:
+    import torch
+
+    own = adapted_folder() / "0123abcd" / "beach-lite.safetensors"
+    save_state_dict(own, {"a": torch.zeros(1)}, {"architecture": "lite"})
+    assert parse_reference("beach-lite") == own
+    (item,) = [item for item in list_items() if item.kind == "own"]
+    assert (item.name, item.architecture, item.path) == ("beach-lite", "lite", own)
+    save_state_dict(adapted_folder() / "4567" / "beach-lite.safetensors", {"a": torch.ones(1)}, {})
+    with pytest.raises(WeightsFault, match=r"give the file: .*0123abcd.*4567"):
+        parse_reference("beach-lite")
 
 
 def test_a_hub_reference_keeps_its_parts() -> None:
