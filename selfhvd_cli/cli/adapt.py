@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -172,9 +173,17 @@ def adapt_first(console: Console, job: DeblurJob, steps: int | None) -> DeblurJo
     """`deblur --adapt`: a job with weights adapted to its clip; those of an earlier adaptation are taken up again."""
     from selfhvd_cli.adapt_network import default_weights
     from selfhvd_cli.adaptation.job import AdaptJob
+    from selfhvd_cli.weights.load import read_metadata
 
     weights = default_weights([job.source], job.model)
-    if not weights.exists():
+    if weights.exists():
+        told = read_metadata(weights)
+        asked = json.loads(told.get("config", "{}")).get("steps", "some")
+        console.say(
+            f"{job.source.name}: adapted to before ({asked} steps from {told.get('base', 'other weights')}); "
+            f"selfhvd adapt {quoted(job.source)} --overwrite does so anew"
+        )
+    else:
         precision = "auto" if job.precision == "fp16" else job.precision
         wanted = AdaptJob(
             (job.source,),

@@ -9,6 +9,7 @@ from typing import Any
 
 import made_clips
 import pytest
+import torch
 from click.testing import CliRunner
 
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress, AdaptReport
@@ -16,6 +17,7 @@ from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.holdout import Standing
 from selfhvd_cli.training.trainer import StepReport
+from selfhvd_cli.weights.save import save_state_dict
 
 BEFORE, AFTER = Standing(30.0, 0.02, 80.0), Standing(30.6, 0.03, 95.0)
 
@@ -128,9 +130,11 @@ def test_deblur_with_adapt_trains_first_and_once(
     assert result.exit_code == 0, result.output
     assert jobs[0].options["steps"] == 30
     assert deblurred[0].weights == str(jobs[0].weights)
-    jobs[0].weights.parent.mkdir(parents=True)
-    jobs[0].weights.touch()
-    assert CliRunner().invoke(selfhvd, words).exit_code == 0
+    save_state_dict(jobs[0].weights, {"a": torch.zeros(1)}, {"base": "lite", "config": '{"steps": 30}'})
+    again = CliRunner().invoke(selfhvd, words)
+    assert again.exit_code == 0
+    assert "adapted to before (30 steps from lite)" in again.stderr
+    assert "--overwrite does so anew" in again.stderr.replace("\n", " ")
     assert len(jobs) == 1
     assert deblurred[1].weights == str(jobs[0].weights)
     assert CliRunner().invoke(selfhvd, ["deblur", str(clip), "--steps", "30"]).exit_code == 2
