@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what a type checker or an editor sees in place of `__getatt
     from selfhvd_cli.bench_machine import bench as bench
     from selfhvd_cli.compare_videos import compare as compare
     from selfhvd_cli.deblur_video import deblur as deblur
+    from selfhvd_cli.diagnose_machine import doctor as doctor
     from selfhvd_cli.export_stills import still as still
     from selfhvd_cli.inspect_clip import inspect as inspect
     from selfhvd_cli.list_jobs import jobs as jobs
@@ -29,6 +30,7 @@ _HOMES: dict[str, str] = {
     "adapt": "adapt_network",
     "bench": "bench_machine",
     "deblur": "deblur_video",
+    "doctor": "diagnose_machine",
     "inspect": "inspect_clip",
     "score": "score_video",
     "compare": "compare_videos",

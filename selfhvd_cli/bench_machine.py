@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from selfhvd_cli.restore.load import Loaded, fresh_restorer
 from selfhvd_cli.restore.memory import release
 from selfhvd_cli.restore.plan import buffer_memory, choose_plan, estimate_memory
 from selfhvd_cli.restore.throughput import Throughput, measure, roofline
+from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
 
@@ -138,19 +140,32 @@ class BenchProgress:
     """With the last one."""
 
 
-def bench(job: BenchJob | None = None) -> BenchReport:
+def bench(
+    clip: str | PathLike[str] | None = None,
+    *,
+    models: Sequence[str] = tuple(ARCHITECTURES),
+    precisions: Sequence[Precision] = (),
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    device: str = "auto",
+    frames: int = FRAMES,
+    limit: float = LIMIT,
+    on_progress: Callable[[BenchProgress], None] | None = None,
+) -> BenchReport:
     """Measure; the twin of `selfhvd bench`.
+
+    Args:
+        clip: to estimate the time of; the other arguments are those of `BenchJob`.
+        on_progress: called with every report of the run.
 
     Raises:
         UsageFault: there is no such network, device or precision.
         InputFault: the clip cannot be read.
         EnvironmentFault: the device is not on this machine.
     """
-    report = None
-    for progress in bench_steps(job or BenchJob()):
-        report = progress.report
-    assert report is not None
-    return report
+    job = BenchJob(
+        tuple(models), tuple(precisions), tuple(sizes), device, frames, limit, None if clip is None else Path(clip)
+    )
+    return run_through(bench_steps(job), lambda step: step.report, on_progress)
 
 
 def bench_steps(job: BenchJob) -> Generator[BenchProgress, None, None]:

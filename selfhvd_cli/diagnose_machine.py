@@ -122,7 +122,7 @@ class Diagnosis:
     """What is wrong, each with what to type."""
 
 
-def diagnose() -> Diagnosis:
+def doctor() -> Diagnosis:
     """Look at everything; nothing is downloaded, written or changed. Takes some seconds."""
     return Diagnosis(
         selfhvd=__version__,

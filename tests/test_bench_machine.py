@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tiny_clips import SHARPEN, make_clip
 
 from selfhvd_cli import bench, bench_machine
-from selfhvd_cli.bench_machine import BenchJob, bench_steps
+from selfhvd_cli.bench_machine import BenchProgress
 from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.device import choose_compute
 from selfhvd_cli.errors import InputFault, UsageFault
@@ -59,8 +59,9 @@ def test_memory_is_that_of_the_block_alone() -> None:
 
 
 def test_every_network_precision_and_size_has_a_row() -> None:
-    job = BenchJob(**{**SMALL, "models": ("lite", "ifirnn"), "precisions": ("fp32", "bf16")})  # type: ignore[arg-type]
-    report = bench(job)
+    progress: list[BenchProgress] = []
+    given = {**SMALL, "models": ("lite", "ifirnn"), "precisions": ("fp32", "bf16")}
+    report = bench(**given, on_progress=progress.append)
     assert [(row.model, row.precision) for row in report.rows] == [
         ("lite", "fp32"), ("lite", "bf16"), ("ifirnn", "fp32"), ("ifirnn", "bf16"),
     ]  # fmt: skip
@@ -69,20 +70,20 @@ def test_every_network_precision_and_size_has_a_row() -> None:
         assert row.measured
         assert row.gmac_per_second == pytest.approx(row.gmac_a_frame * row.frames_per_second)
         assert row.roofline_share == pytest.approx(row.gmac_per_second / report.rooflines[row.precision])
-    progress = list(bench_steps(job))
     assert [step.done for step in progress] == sorted(step.done for step in progress)
     assert progress[-1].done == progress[-1].total
 
 
 def test_a_clip_that_is_missing_is_noticed_before_anything_is_measured(tmp_path: Path) -> None:
-    job = BenchJob(**SMALL, clip=tmp_path / "none.mp4")  # type: ignore[arg-type]
+    seen: list[BenchProgress] = []
     with pytest.raises(InputFault, match="no such file"):
-        next(bench_steps(job))
+        bench(tmp_path / "none.mp4", **SMALL, on_progress=seen.append)
+    assert seen == []
 
 
 def test_what_would_take_too_long_is_worked_out_and_marked() -> None:
-    job = BenchJob(**{**SMALL, "sizes": ((128, 64), (64, 32)), "precisions": ("fp32",), "limit": 0.0})  # type: ignore[arg-type]
-    small, large = bench(job).rows
+    given = {**SMALL, "sizes": ((128, 64), (64, 32)), "precisions": ("fp32",), "limit": 0.0}
+    small, large = bench(**given).rows
     assert (small.size, small.measured, large.size, large.measured) == ((64, 32), True, (128, 64), False)
     assert large.frames_per_second == pytest.approx(small.frames_per_second / 4)
     assert large.gmac_a_frame == pytest.approx(small.gmac_a_frame * 4)
@@ -94,7 +95,7 @@ def test_out_of_memory_is_a_row_not_an_end(monkeypatch: pytest.MonkeyPatch) -> N
         raise MemoryError
 
     monkeypatch.setattr(bench_machine, "measure", fail)
-    row = bench(BenchJob(**SMALL)).rows[0]  # type: ignore[arg-type]
+    row = bench(**SMALL).rows[0]  # type: ignore[arg-type]
     assert row.frames_per_second is None
 
 
@@ -116,7 +117,7 @@ def test_a_clip_is_estimated_and_the_command_gives_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"models": ("none",)}, {"frames": 0}, {"sizes": ((8, 8),)}])
 def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageFault):
-        BenchJob(**wrong)
+        bench(**wrong)
 
 
 @pytest.mark.parametrize("size", ["1280", "1280xx720", "0xA"])

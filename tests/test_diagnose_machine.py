@@ -14,7 +14,7 @@ from torch import Tensor
 from selfhvd_cli import __version__
 from selfhvd_cli.cli import selfhvd
 from selfhvd_cli.device import Compute
-from selfhvd_cli.diagnose_machine import PACKAGES, diagnose, pair_conflict, rival_conflict
+from selfhvd_cli.diagnose_machine import PACKAGES, doctor, pair_conflict, rival_conflict
 from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.restore.precision import LEAST_PSNR
 
@@ -42,9 +42,9 @@ def test_a_gpu_that_computes_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -
 
     with imaginary_device() as device:
         monkeypatch.setattr("selfhvd_cli.device.choose_compute", lambda: Compute(device, torch.float32, "imagined"))
-        (right,) = diagnose().arithmetic
+        (right,) = doctor().arithmetic
         monkeypatch.setattr("selfhvd_cli.restore.precision.guard", erring)
-        (wrong,) = diagnose().arithmetic
+        (wrong,) = doctor().arithmetic
     assert float(right.split()[-5]) > LEAST_PSNR
     assert wrong.endswith(f" 20 dB ({LEAST_PSNR:.0f} are enough)")
 

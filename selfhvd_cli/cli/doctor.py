@@ -24,7 +24,7 @@ def doctor(console: Console) -> None:
 
     Nothing is changed or downloaded. Ends with 3 if something conflicts.
     """
-    from selfhvd_cli.diagnose_machine import diagnose
+    from selfhvd_cli.diagnose_machine import doctor as diagnose
     from selfhvd_cli.errors import EnvironmentFault
 
     with console.waiting("looking around"):
