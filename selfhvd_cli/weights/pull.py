@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from selfhvd_cli.errors import DiskFault, WeightsFault
 from selfhvd_cli.weights import patience as patience_module
@@ -19,6 +18,7 @@ from selfhvd_cli.weights.load import read_shapes
 from selfhvd_cli.weights.locate import store_folder
 from selfhvd_cli.weights.lock import StoreLock
 from selfhvd_cli.weights.patience import Patience
+from selfhvd_cli.weights.protection import check_protection
 from selfhvd_cli.weights.record import Record, Trust, now, read_record, stored_file, write_record
 from selfhvd_cli.weights.redact import redact_url
 from selfhvd_cli.weights.reference import parse_reference
@@ -28,7 +28,6 @@ from selfhvd_cli.weights.verify import matches, sha256_of
 
 YES = frozenset({"1", "on", "true", "yes", "y", "t"})
 OFFLINE_VARIABLES = ("SELFHVD_OFFLINE", "HF_HUB_OFFLINE")
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -156,15 +155,12 @@ def _fetch(
             except StopIteration as answer:
                 there = answer.value
                 break
+        check_protection(spec, there.download.url)
         yield from _transfer(spec, there.download, part, patience)
         source = redact_url(there.download.url)
         return _Arrival(source, there.sha256, there.commit, resumed)
     url = f"{mirror.rstrip('/')}/{spec.filename}" if mirror else spec.url
-    address = urlsplit(url)
-    if address.scheme == "http" and address.hostname not in LOOPBACK and not spec.expected_hash:
-        raise WeightsFault(
-            f"{redact_url(url)}: neither the connection nor a known hash protects this file; use an https address."
-        )
+    check_protection(spec, url)
     yield from _transfer(spec, Download(url, size=spec.size), part, patience)
     return _Arrival(redact_url(url), resumed=resumed)
 

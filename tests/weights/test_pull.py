@@ -287,6 +287,19 @@ def test_a_hub_file_is_fetched_at_its_commit_and_kept_as_it_is(hub: HubSite, use
     assert "Signature" not in record.source
 
 
+def test_a_hub_that_is_not_asked_by_https_needs_a_known_hash(
+    hub: HubSite, use_manifest: UseManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it states of the file came the same way as the file."""
+    monkeypatch.setattr("selfhvd_cli.weights.protection.LOOPBACK", frozenset())
+    hub.publish("owner/repo", "model.safetensors", PUBLISHED)
+    with pytest.raises(WeightsFault, match="use an https address"):
+        resolve("hf://owner/repo/model.safetensors")
+    assert hub.cdn.log == []
+    use_manifest(hub_row(PUBLISHED))
+    assert same(resolve("net"))
+
+
 def test_a_hub_pull_resumes_on_the_cdn(hub: HubSite, use_manifest: UseManifest) -> None:
     content = save({"body.weight": torch.randn(300, 300)})
     hub.publish("owner/repo", "model.safetensors", content)
