@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -51,16 +51,19 @@ class Processes:
 
     def smallest(self, values: list[float], device: torch.device) -> list[float]:
         """The smallest of each value over the processes, for what one has not room for none may do."""
-        if self.count == 1:
-            return values
-        shared = torch.tensor(values, dtype=torch.float64, device="cpu" if device.type == "cpu" else device)
-        distributed.all_reduce(shared, distributed.ReduceOp.MIN)
-        return [float(value) for value in shared]
+        return self._exchanged(
+            values, device, lambda shared: distributed.all_reduce(shared, distributed.ReduceOp.MIN)
+        )
 
     def decided(self, values: list[float], device: torch.device) -> list[float]:
         """The leading process's values, for clocks differ and all must go the same way."""
+        return self._exchanged(values, device, lambda shared: distributed.broadcast(shared, 0))
+
+    def _exchanged(
+        self, values: list[float], device: torch.device, exchange: Callable[[Tensor], object]
+    ) -> list[float]:
         if self.count == 1:
             return values
         shared = torch.tensor(values, dtype=torch.float64, device="cpu" if device.type == "cpu" else device)
-        distributed.broadcast(shared, 0)
+        exchange(shared)
         return [float(value) for value in shared]
