@@ -31,7 +31,7 @@ def adapted_folder() -> Path:
     return user_folder() / "adapted"
 
 
-def adapted_files() -> Iterator[Path]:
-    """The safetensors files of `adapted_folder`, by name."""
-    for pattern in ("*.safetensors", "*/*.safetensors"):
-        yield from sorted(adapted_folder().glob(pattern))
+def adapted_files(name: str = "*") -> Iterator[Path]:
+    """The safetensors files of `adapted_folder`, of all names or of one, in order."""
+    for pattern in (f"{name}.safetensors", f"*/{name}.safetensors"):
+        yield from sorted(path for path in adapted_folder().glob(pattern) if path.is_file())

@@ -100,8 +100,10 @@ def check_record(path: Path) -> Record | None:
 def stored_file(name: str) -> Path | None:
     """The user's or the store's safetensors file of that name, unchecked; None where there is none."""
     imported, stored = (folder / f"{name}.safetensors" for folder in (imported_folder(), store_folder()))
-    adapted = (path for path in adapted_files() if path.stem == name)
-    for path in (imported, *adapted, stored):
-        if path.is_file() and (path not in (imported, stored) or read_record(path) is not None):
-            return path
-    return None
+    if _is_recorded(imported):
+        return imported
+    return next(adapted_files(name), stored if _is_recorded(stored) else None)
+
+
+def _is_recorded(path: Path) -> bool:
+    return path.is_file() and read_record(path) is not None

@@ -29,7 +29,7 @@ def parse_reference(reference: str) -> WeightSpec | Path:
     if reference in manifest():
         return manifest()[reference]
     if NAME.fullmatch(reference) and (own := stored_file(reference)) is not None:
-        alike = [str(path) for path in adapted_files() if path.stem == reference]
+        alike = [str(path) for path in adapted_files(reference)]
         if len(alike) > 1:
             raise WeightsFault(f"{reference}: clips of one name were adapted to; give the file: {', '.join(alike)}.")
         return own
