@@ -32,18 +32,19 @@ def page_maker(
         UsageFault: the place is none for a page, or there is one already.
         DiskFault: it cannot be written.
     """
-    pages = _pages(batch, place)
-    if means_folder(place):
+    folder = means_folder(place)
+    pages = _pages(batch, place, folder)
+    if folder:
         check_folder(Path(place), "--report")
     for source, page in pages.items():
-        if not means_folder(place):
+        if not folder:
             OutputFile(page, source, overwrite)
         elif page.exists() and not overwrite:
             raise UsageFault(f"{page}: exists already; use --overwrite, or give --report another place.")
 
     def make(job: DeblurJob, done: DeblurReport) -> None:
         page = pages[job.source]
-        if means_folder(place):
+        if folder:
             try:
                 page.parent.mkdir(parents=True, exist_ok=True)
             except OSError as fault:
@@ -58,8 +59,8 @@ def page_maker(
     return make
 
 
-def _pages(batch: Batch, place: str) -> dict[Path, Path]:
-    if means_folder(place):
+def _pages(batch: Batch, place: str, folder: bool) -> dict[Path, Path]:
+    if folder:
         pages = {pair.source: Path(place) / f"{pair.target.stem}.html" for pair in batch.pairs}
         if len({place_of(page) for page in pages.values()}) < len(pages):
             raise UsageFault(f"--report {place}: two clips have the same name; report on them apart.")
