@@ -17,6 +17,7 @@ from selfhvd_cli.errors import EnvironmentFault, UsageFault
 from selfhvd_cli.video.hardware_encoders import VIDEOTOOLBOX, bit_rate_options, quality_options
 from selfhvd_cli.video.info import FULL_RANGE, UNSPECIFIED, ColorTags, VideoInfo
 from selfhvd_cli.video.pixel_formats import RGB_MATRIX, becomes_yuv, is_transparent, nearest_format, planar_format
+from selfhvd_cli.video.priority import priority_kept
 from selfhvd_cli.video.software_encoders import X26X_PRESETS, software_options
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,8 @@ def open_test(plan: EncoderPlan, width: int, height: int, time_base: Fraction) -
         context.width, context.height, context.pix_fmt = width, height, plan.pixel_format
         context.time_base, context.framerate = time_base, Fraction(30)
         context.options = dict(plan.options)
+        with priority_kept():
+            context.open()
         step = max(1, round(1 / (30 * time_base)))
         packets = []
         for index in range(2):

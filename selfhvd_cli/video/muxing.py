@@ -26,6 +26,7 @@ from selfhvd_cli.video.encoders import (
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.opening import location
 from selfhvd_cli.video.passthrough import PacketCopier, add_copy, set_tags
+from selfhvd_cli.video.priority import priority_kept
 from selfhvd_cli.video.tags import ALPHA_TAG, tags_for, without_container_tags
 
 PROVEN = ("libx264", "libx265")
@@ -117,7 +118,8 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
         output.metadata.update(job.tags)
         if job.layout.donor is None and not job.trimmed:
             output.set_chapters(chapters_within(job))  # type: ignore[arg-type]
-        output.start_encoding()
+        with priority_kept():
+            output.start_encoding()
         unused.pop_all()
     return Opened(output, stream, plan, copier, tuple(tried))
 

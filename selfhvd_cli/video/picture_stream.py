@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from selfhvd_cli.errors import SelfHVDError
 from selfhvd_cli.video.muxing import Job, Opened, add_picture
+from selfhvd_cli.video.priority import priority_kept
 from selfhvd_cli.video.segments import Keeper, Piece
 
 
@@ -62,7 +63,6 @@ class PictureStream:
         assert not self._ticks, "segments are kept from the first frame on"
         self._begin_encoder()
         assert self._encoder is not None
-        self._encoder.codec_context.open()
         if self._encoder.codec_context.extradata != self._opened.stream.codec_context.extradata:
             self.close()
             self._encoder = self._opened.stream
@@ -147,6 +147,8 @@ class PictureStream:
         """Open another encoder like the output's own, in a container that is never written."""
         self._spare = av.open(io.BytesIO(), "w", format=self._job.layout.muxer)
         self._encoder = add_picture(self._job, self._spare, self._opened.plan)
+        with priority_kept():
+            self._encoder.codec_context.open()
 
     def _take(self, packets: Iterable[Packet]) -> None:
         """Packets as they come out of an encoder."""

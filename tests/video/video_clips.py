@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from selfhvd_cli.video.encoders import Encoding
+from selfhvd_cli.video.priority import priority_kept
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.writing import open_writer
@@ -84,6 +85,8 @@ def make(path: Path, recipe: Recipe) -> Path:
                     for i, (a, b, title) in enumerate(recipe.chapters)
                 ]
             )
+        with priority_kept():
+            context.open()
         step = round(Fraction(1, 30) / recipe.time_base)
         ticks = recipe.ticks or [i * step for i in range(recipe.frames)]
         for index, tick in enumerate(ticks):
