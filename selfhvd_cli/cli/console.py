@@ -103,7 +103,11 @@ class Console:
         """Say why a run ends with `code`; with `--json` the reason is data too, unless data was already given."""
         if self.json and not self._answered:
             self.data({"error": {"code": code, "name": NAMES.get(code, "unknown"), "message": message}})
-        self._print(f"Error ({code}, {NAMES.get(code, 'unknown')}): {message}", "bold red")
+        line = f"Error ({code}, {NAMES.get(code, 'unknown')}): {message}"
+        try:
+            self._print(line, "bold red")
+        except (MemoryError, SystemError, ImportError):  # so little memory that rich cannot be loaded
+            click.echo(line, err=True)
 
     def _print(self, text: str, style: str) -> None:
         self.terminal.print(text, style=style or None, markup=False)
