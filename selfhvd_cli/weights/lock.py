@@ -17,7 +17,7 @@ class StoreLock:
     def __init__(self, path: Path) -> None:
         from filelock import FileLock
 
-        self._lock = FileLock(path)
+        self._lock = FileLock(path, thread_local=False)  # one thread may take it, and another let it go
         self._path = path
 
     def acquire(self, seconds: float = LOOK_AGAIN) -> bool:

@@ -11,7 +11,7 @@ from selfhvd_cli.ops import deform_conv
 from selfhvd_cli.ops.deform_conv import by_rows, by_sampling, deform_conv2d
 
 
-def setup(groups: int = 2, height: int = 9, width: int = 11) -> dict[str, Tensor]:
+def operands(groups: int = 2, height: int = 9, width: int = 11) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(3)
 
     def draw(*shape: int) -> Tensor:
@@ -27,14 +27,14 @@ def setup(groups: int = 2, height: int = 9, width: int = 11) -> dict[str, Tensor
 
 
 def test_unmoved_taps_are_a_convolution() -> None:
-    x = setup()
+    x = operands()
     x["offset"], x["mask"] = torch.zeros_like(x["offset"]), torch.ones_like(x["mask"])
     expected = F.conv2d(x["images"], x["weight"], x["bias"], padding=1)
     torch.testing.assert_close(deform_conv2d(**x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_whole_offsets_read_the_shifted_image() -> None:
-    x = setup(groups=1)
+    x = operands(groups=1)
     x["mask"] = torch.ones_like(x["mask"])
     dy, dx = 2.0, -3.0
     x["offset"] = torch.tensor([dy, dx]).repeat(9).view(1, 18, 1, 1).expand_as(x["offset"])
@@ -47,7 +47,7 @@ def test_whole_offsets_read_the_shifted_image() -> None:
 @pytest.mark.parametrize("groups", [1, 2, 8])
 def test_sampling_agrees_with_torchvision(groups: int) -> None:
     operators = pytest.importorskip("torchvision.ops")
-    x = {name: value.double().requires_grad_() for name, value in setup(groups).items()}
+    x = {name: value.double().requires_grad_() for name, value in operands(groups).items()}
     ours = by_sampling(**x)
     theirs = operators.deform_conv2d(x["images"], x["offset"], x["weight"], x["bias"], padding=1, mask=x["mask"])
     torch.testing.assert_close(ours, theirs)
@@ -63,7 +63,7 @@ def test_sampling_agrees_with_torchvision(groups: int) -> None:
 @pytest.mark.parametrize("groups", [1, 2, 8])
 @pytest.mark.parametrize("spread", [0.0, 1.0, 30.0], ids=["centred", "near", "mostly outside"])
 def test_rows_agree_with_sampling(groups: int, spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = setup(groups)
+    x = operands(groups)
     x["offset"] = spread * x["offset"]
     whole = by_rows(**x)
     torch.testing.assert_close(whole, by_sampling(**x), rtol=1e-4, atol=1e-4)
@@ -73,7 +73,7 @@ def test_rows_agree_with_sampling(groups: int, spread: float, monkeypatch: pytes
 
 
 def test_positions_stay_exact_under_autocast() -> None:
-    x = setup()
+    x = operands()
     expected = deform_conv2d(**x)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(deform_conv2d(**x), expected)
