@@ -12,6 +12,12 @@ SHARED = Path(os.environ.get("SELFHVD_TEST_MEDIA", Path(__file__).resolve().pare
 """Real clips, photographs and golden numbers that are not part of the project."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """A process for each core, computing on one: threads of processes that share cores spin for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What runs remember about this machine stays out of the user's own cache."""

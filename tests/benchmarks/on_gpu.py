@@ -19,7 +19,7 @@ SELFHVD = ("-m", "selfhvd_cli")
 
 PIECES = {
     "doctor": (60, (*SELFHVD, "doctor")),
-    "tests": (150, ("-m", "pytest", "-q", "-m", "gpu", "tests/restore")),
+    "tests": (150, ("-m", "pytest", "-q", "-n", "0", "-m", "gpu", "tests/restore")),
     "whole-command": (180, (*SPEED, "cuda", "--frames", "300", "--device", "{device}")),
     "bench-lite": (90, (*SELFHVD, "bench", "--model", "lite", "--size", "1920x1080", "--device", "{device}")),
     "adapt": (120, (*SPEED, "adapt", "--device", "{device}", "--turns", "1")),

@@ -47,3 +47,16 @@ def test_data_passes_through_every_stdout(name: str) -> None:
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=False)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {"name": name}
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), SystemError("an exception set"), ImportError("cannot map")])
+def test_an_error_is_said_where_memory_does_not_suffice_for_rich(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise fault
+
+    console = Console()
+    monkeypatch.setattr(Console, "_print", refuse)
+    console.fail("out of memory; close other programs.", 6)
+    assert capsys.readouterr().err == "Error (6, out of memory): out of memory; close other programs.\n"
