@@ -125,6 +125,7 @@ def test_pictures_stay_as_they_are() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_pictures_go_there_and_back_unchanged() -> None:
     device = torch.device("cuda")
     frames = (torch.rand(8, 3, 270, 480) * 20000).to(torch.int16)
