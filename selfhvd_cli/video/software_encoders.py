@@ -15,6 +15,12 @@ BIT_RATE_BOUND = 3
 
 SMALLEST_BOUND = 1_000_000
 
+LARGEST_BOUNDS = {"libsvtav1": 100_000_000}
+"""What encoders take, in bits a second."""
+
+LARGEST_BUFFER = 2**31 - 1
+"""What libavcodec takes for any of them, in bits."""
+
 X265_SHARP = "sao=0"
 """Without the offsets by which x265 smooths what it has coded: of the fine detail of four phone clips (variance of
 the Laplacian) 74 to 96 % are left in place of 64 to 94, at the same size, for 0.25 dB of PSNR. Two steps of `crf` are
@@ -37,7 +43,7 @@ def software_options(
         asked_crf: the user's; with None the usual one, within a bound of the bit rate.
     """
     crf = usual_crf if asked_crf is None else asked_crf
-    bound = _bound(like) if asked_crf is None else {}
+    bound = _bound(encoder, like) if asked_crf is None else {}
     options: dict[str, str] = {}
     if encoder == "libx264":
         options = {"crf": str(crf), "preset": preset, **bound}
@@ -75,9 +81,11 @@ def software_options(
     return options
 
 
-def _bound(like: VideoInfo) -> dict[str, str]:
-    """A bit rate bound."""
+def _bound(encoder: str, like: VideoInfo) -> dict[str, str]:
+    """A bit rate bound; none where the source has more bits than such bounds can say, as ProRes has."""
     if not like.bit_rate:
         return {}
     bound = max(SMALLEST_BOUND, BIT_RATE_BOUND * like.bit_rate)
+    if 2 * bound > LARGEST_BUFFER or bound > LARGEST_BOUNDS.get(encoder, bound):
+        return {}
     return {"maxrate": str(bound), "bufsize": str(2 * bound)}

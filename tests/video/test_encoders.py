@@ -17,7 +17,7 @@ from video_clips import copy
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video import encoders as encoders_module
-from selfhvd_cli.video.encoders import CHOICES, EncoderPlan, Encoding, plan_encoders
+from selfhvd_cli.video.encoders import CHOICES, EncoderPlan, Encoding, open_test, plan_encoders
 from selfhvd_cli.video.hardware_encoders import bit_rate_options
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import open_reader
@@ -100,6 +100,15 @@ def test_a_quality_beyond_the_scale_of_others_is_taken_by_codecs_with_a_longer_o
     target = source.with_name("out.mkv")
     copy(source, target, Encoding(crf=60, preset="ultrafast"))
     assert probe(target).codec == name
+
+
+@pytest.mark.parametrize("megabits", [8, 40, 400, 2000])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_a_source_of_any_bit_rate_becomes_any_codec(clip: Callable[..., Path], codec: str, megabits: int) -> None:
+    info = replace(probe(clip("in.mov", frames=2, sound=False)), bit_rate=megabits * 1_000_000)
+    (plan,) = plan_encoders(info, Encoding(codec=codec), "mp4")
+    assert open_test(plan, 128, 96, info.time_base) is None
+    assert ("maxrate" in plan.options) == (megabits == 8 or (megabits == 40 and codec != "av1"))
 
 
 def test_a_quality_beyond_the_scale_of_its_codec_is_refused(clip: Callable[..., Path]) -> None:
