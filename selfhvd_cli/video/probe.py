@@ -36,27 +36,37 @@ PROBE_PACKETS = 600
 """Packets of the main stream tried until one frame decodes."""
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, place: int | None = None) -> VideoInfo:
     """Read what `path` holds; decodes the first frame, for only that tells colours and orientation for certain.
+
+    Args:
+        place: as `main_video` takes it.
 
     Raises:
         InputFault: the file is missing, is no video, or none of its frames can be decoded.
     """
     path = Path(path)
     with open_input(path) as container:
-        stream = main_video(container, path)
+        stream = main_video(container, path, place)
         refuse_absurd_size(path, stream.codec_context.width, stream.codec_context.height)
         frame = _first_frame(container, stream, path)
         refuse_absurd_size(path, frame.width, frame.height)
         return _describe(path, container, stream, frame)
 
 
-def main_video(container: InputContainer, path: Path) -> VideoStream:
+def main_video(container: InputContainer, path: Path, place: int | None = None) -> VideoStream:
     """The picture stream a player shows: not a cover, not a thumbnail; among several the one with most picture data.
+
+    Args:
+        place: of the stream that is wanted, where it is known, among the video streams that are no covers.
 
     Raises:
         InputFault: there is none, or its codec is unknown.
     """
+    if place is not None:
+        pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+        if place < len(pictures) and pictures[place].codec_context is not None:
+            return pictures[place]
     hidden = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
     shown = [stream for stream in container.streams.video if not stream.disposition & hidden]
     if not shown:

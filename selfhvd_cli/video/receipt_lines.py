@@ -46,17 +46,20 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
         receipt.change(FRAME_TIMES, rounded)
 
 
-def say_result(receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fraction], begins: Fraction) -> None:
+def say_result(
+    receipt: Receipt, job: Job, opened: Opened, times: Sequence[Fraction], begins: Fraction, place: int
+) -> None:
     """What came out.
 
     Args:
         times: of its frames, in seconds.
         begins: when on the source's clock it begins, in seconds, where it was trimmed.
+        place: of the pictures' stream, as `main_video` takes it.
     """
     like, layout = job.like, job.layout
     counts = opened.copier.counts if opened.copier is not None else {}
     starts = opened.copier.starts if opened.copier is not None else {}
-    written = probe(job.part)
+    written = probe(job.part, place)
     moved = like.restarts or any(line.what == FRAME_TIMES for line in receipt.changed)
     receipt.keep(frames_in_words(len(times)), "" if moved else "at their own times")
     for stream in like.streams:

@@ -18,6 +18,9 @@ SMALLEST_BOUND = 1_000_000
 LARGEST_BOUNDS = {"libsvtav1": 100_000_000}
 """What encoders take, in bits a second."""
 
+LARGEST_IN_FOUR = 4096 * 2304
+"""Pixels up to which four slices hold what FFV1 takes in one, of any format."""
+
 LARGEST_BUFFER = 2**31 - 1
 """What libavcodec takes for any of them, in bits."""
 
@@ -77,8 +80,13 @@ def software_options(
         profile = PRORES_PROFILES.get(like.profile or "", "4" if "444" in pixel_format else "3")
         options = {"profile": profile if like.codec == "prores" else ("4" if "444" in pixel_format else "3")}
     elif encoder == "ffv1":
-        options = {"level": "3", "slices": "4", "slicecrc": "1"}
+        options = {"level": "3", "slices": _slices(like), "slicecrc": "1"}
     return options
+
+
+def _slices(like: VideoInfo) -> str:
+    """As many slices as FFV1 needs for a picture of this size: four up to 4K."""
+    return "4" if like.width * like.height <= LARGEST_IN_FOUR else "16"
 
 
 def _bound(encoder: str, like: VideoInfo) -> dict[str, str]:

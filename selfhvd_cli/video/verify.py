@@ -16,15 +16,18 @@ TIMELESS = ("avi", "mpegts")
 """Containers whose packets cannot be compared by time: avi stores none, mpegts moves all of them."""
 
 
-def verify(path: Path, muxer: str, expected: Sequence[Fraction], tolerance: Fraction) -> None:
+def verify(path: Path, muxer: str, expected: Sequence[Fraction], tolerance: Fraction, place: int) -> None:
     """Compare the frames of `path` with the times that were written.
+
+    Args:
+        place: of the pictures' stream, as `main_video` takes it.
 
     Raises:
         SelfHVDError: the file does not open, or frames are missing or misplaced.
     """
     try:
         with av.open(location(path), "r", metadata_errors="replace") as container:
-            stream = main_video(container, path)
+            stream = main_video(container, path, place)
             times = []
             first = None
             for packet in container.demux(stream):

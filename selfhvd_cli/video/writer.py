@@ -17,7 +17,8 @@ from torch import Tensor
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video.codes import Codes
-from selfhvd_cli.video.container import COARSE_CLOCKS, plan_layout
+from selfhvd_cli.video.container import COARSE_CLOCKS, QUICKTIME, plan_layout
+from selfhvd_cli.video.covers import is_cover
 from selfhvd_cli.video.donor import Donor
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
@@ -199,8 +200,9 @@ class VideoWriter:
         if layout.donor is not None:
             self._graft(layout.donor, opened, times[0])
         tolerance = max(COARSE_CLOCKS.get(layout.muxer, Fraction(0)), self.job.time_base / 2)
-        verify(self.file.part, layout.muxer, times, tolerance)
-        say_result(self.receipt, self.job, opened, times, self._begins)
+        place = self._place_of_pictures(opened)
+        verify(self.file.part, layout.muxer, times, tolerance, place)
+        say_result(self.receipt, self.job, opened, times, self._begins, place)
         if opened.copier is not None and opened.copier.moved:
             backwards = f"{opened.copier.moved} ran backwards in the source and were moved up"
             self.receipt.change("packet times", backwards)
@@ -211,6 +213,20 @@ class VideoWriter:
             stat = os.stat(self.like.path)
             os.utime(self.file.part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         self.file.commit()
+
+    def _place_of_pictures(self, opened: Opened) -> int:
+        """Among the output's video streams, covers aside, which keep the source's order: a motion photo has several.
+
+        mp4 and mov have no track for a stream of which nothing came, Matroska has.
+        """
+        layout, counts = self.job.layout, opened.copier.counts if opened.copier is not None else {}
+        before = [
+            stream.index
+            for stream in self.like.streams[: self.like.stream_index]
+            if stream.kind == "video" and not is_cover(stream)
+        ]
+        kept = [index for index in before if index in layout.copied and layout.muxer not in QUICKTIME]
+        return len({*kept, *(index for index in before if counts.get(index) or index in layout.carried)})
 
     def _write_trailer(self, opened: Opened) -> None:
         """End the file; packets that waited for their turn may turn out to be damaged only now."""

@@ -111,6 +111,19 @@ def test_a_source_of_any_bit_rate_becomes_any_codec(clip: Callable[..., Path], c
     assert ("maxrate" in plan.options) == (megabits == 8 or (megabits == 40 and codec != "av1"))
 
 
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p16le"])
+@pytest.mark.parametrize("size", [(1920, 1080), (4096, 2304), (7680, 4320)])
+def test_ffv1_takes_pictures_of_any_size(clip: Callable[..., Path], size: tuple[int, int], pixel_format: str) -> None:
+    width, height = size
+    info = replace(probe(clip("in.mkv", frames=1, sound=False)), width=width, height=height)
+    (plan,) = plan_encoders(info, Encoding(codec="ffv1"), "matroska")
+    context = Codec(plan.encoder, "w").create("video")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.time_base = width, height, pixel_format, info.time_base
+    context.options = dict(plan.options)
+    context.open()
+
+
 def test_a_quality_beyond_the_scale_of_its_codec_is_refused(clip: Callable[..., Path]) -> None:
     source = clip("in.mp4", frames=2, sound=False)
     with pytest.raises(UsageFault, match=r"--crf 52: h264 takes 0 \(best\) to 51"):

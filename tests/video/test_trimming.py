@@ -8,7 +8,9 @@ from pathlib import Path
 
 import av
 import av.subtitles.stream
+import numpy as np
 import pytest
+from av.stream import Disposition
 from video_clips import copy, tracks_of
 
 from selfhvd_cli.video.boxes import EMPTY_EDIT, Edit, get_edits, get_header, read_movie, set_edits
@@ -149,3 +151,43 @@ def test_a_chapter_that_ends_before_the_first_picture_is_not_said_to_be_lost(cli
     receipt = copy(source, source.with_name("out.mkv"), start=Fraction(6, 5))
     assert "1 chapter" in {line.what for line in receipt.kept}
     assert receipt.left_out == []
+
+
+def motion_photo(path: Path, still_first: bool) -> Path:
+    """Twenty small frames, and one large picture in a stream of its own."""
+    with av.open(str(path), "w") as output:
+        order = [(192, 144, [0]), (64, 48, range(20))] if still_first else [(64, 48, range(20)), (192, 144, [0])]
+        streams = []
+        for width, height, _ in order:
+            stream = output.add_stream("libx264", rate=30, options={"preset": "ultrafast", "bf": "0"})
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.disposition = Disposition.default if width == 64 else Disposition(0)
+            streams.append(stream)
+        for stream, (width, height, ticks) in zip(streams, order, strict=True):
+            for tick in ticks:
+                codes = np.random.default_rng(tick).integers(0, 256, (height, width, 3), np.uint8)
+                frame = av.VideoFrame.from_ndarray(codes, format="rgb24")
+                frame.pts, frame.time_base = tick, Fraction(1, 30)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("still_first", [False, True])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_a_stretch_of_a_motion_photo_is_checked_by_its_own_frames(
+    tmp_path: Path, suffix: str, still_first: bool
+) -> None:
+    source, target = motion_photo(tmp_path / "in.mp4", still_first), tmp_path / f"out.{suffix}"
+    assert (probe(source).width, probe(source).frame_count) == (64, 20)
+    receipt = copy(source, target, duration=Fraction(1, 10))
+    assert receipt.kept[0].what == "3 frames"
+    with av.open(str(target)) as written:
+        first, _ = written.streams.video
+        found = {first.width: sum(packet.size > 0 for packet in written.demux(first))}
+    assert found == ({192: 1} if still_first else {64: 3})
+
+
+def test_the_picture_of_a_motion_photo_that_came_before_the_stretch(tmp_path: Path) -> None:
+    source, target = motion_photo(tmp_path / "in.mp4", still_first=True), tmp_path / "out.mkv"
+    assert copy(source, target, start=Fraction(1, 3), duration=Fraction(1, 10)).kept[0].what == "3 frames"
