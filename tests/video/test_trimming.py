@@ -161,7 +161,7 @@ def motion_photo(path: Path, still_first: bool) -> Path:
         for width, height, _ in order:
             stream = output.add_stream("libx264", rate=30, options={"preset": "ultrafast", "bf": "0"})
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.disposition = Disposition.default if width == 64 else Disposition(0)
+            stream.disposition = Disposition.default
             streams.append(stream)
         for stream, (width, height, ticks) in zip(streams, order, strict=True):
             for tick in ticks:
