@@ -225,8 +225,8 @@ class VideoWriter:
             for stream in self.like.streams[: self.like.stream_index]
             if stream.kind == "video" and not is_cover(stream)
         ]
-        kept = [index for index in before if index in layout.copied and layout.muxer not in QUICKTIME]
-        return len({*kept, *(index for index in before if counts.get(index) or index in layout.carried)})
+        empty = layout.copied if layout.muxer not in QUICKTIME else ()
+        return sum(bool(counts.get(index)) or index in layout.carried or index in empty for index in before)
 
     def _write_trailer(self, opened: Opened) -> None:
         """End the file; packets that waited for their turn may turn out to be damaged only now."""

@@ -63,11 +63,12 @@ def make(path: Path, recipe: Recipe) -> Path:
     with av.open(str(path), "w", container_options=container_options) as output:
         output.metadata.update(recipe.tags)
         width, height = recipe.size
+        step = round(Fraction(1, 30) / recipe.time_base)
+        ticks = recipe.ticks or [i * step for i in range(recipe.frames)]
         options = {"preset": "ultrafast", "crf": "12"} if recipe.codec in ("libx264", "libx265") else {}
         if recipe.codec == "libx265":
             # x265 leaves decoding times unset in streams shorter than its delay, and what is there then varies.
-            short = len(recipe.ticks or range(recipe.frames)) < 4
-            options["x265-params"] = "log-level=error" + (":bframes=0" if short else "")
+            options["x265-params"] = "log-level=error" + (":bframes=0" if len(ticks) < 4 else "")
         stream = output.add_stream(recipe.codec, rate=30, options={**options, **recipe.options})
         stream.width, stream.height, stream.pix_fmt = width, height, recipe.pixel_format
         stream.codec_context.time_base = stream.time_base = recipe.time_base
@@ -87,8 +88,6 @@ def make(path: Path, recipe: Recipe) -> Path:
             )
         with priority_kept():
             context.open()
-        step = round(Fraction(1, 30) / recipe.time_base)
-        ticks = recipe.ticks or [i * step for i in range(recipe.frames)]
         for index, tick in enumerate(ticks):
             frame = av.VideoFrame.from_ndarray(draw(index, width, height), format="rgb24")
             kind = {1: 1, 9: 9}.get(recipe.color[2], 5)
