@@ -19,11 +19,6 @@ import torch
 from torch import Tensor
 
 
-def frames_in_words(count: int) -> str:
-    """`1 frame`, `5 frames`."""
-    return f"{count} frame" if count == 1 else f"{count} frames"
-
-
 @dataclass(frozen=True)
 class Clip:
     """Consecutive frames with their presentation times; `clip[2:5]` is a `Clip` again."""

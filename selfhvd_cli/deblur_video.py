@@ -130,7 +130,8 @@ def deblur_steps(job: DeblurJob) -> Generator[Progress, None, None]:
             said = resume.take_messages() if resume is not None else ()
             so_far = resume.so_far if resume is not None else None
             moved = (f"running on {setup.compute}",) if setup.compute.device != compute.device else ()
-            yield Progress("prepare", 0, total, messages=(*moved, str(setup), *said), kept=so_far)
+            warned = (setup.warning,) if setup.warning else ()
+            yield Progress("prepare", 0, total, messages=(*moved, str(setup), *warned, *said), kept=so_far)
             stages = yield from _stream(reader, writer, setup, total, tally, resume)
             yield Progress("finish", tally.frames, tally.frames, kept=resume.so_far if resume else None)
         tally.events += _losses(tally, total, missing, reader.damaged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from selfhvd_cli.allotment import processors
+from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import EnvironmentFault, UsageFault
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -56,6 +59,7 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
     """
     if precision != "auto" and precision not in DTYPES:
         raise UsageFault(f"--precision {precision}: choose one of auto, {', '.join(DTYPES)}.")
+    _take_no_more_threads_than_processors()
     chosen, reason = _choose_device(device)
     if precision != "auto":
         if precision == "fp16" and chosen.type == "cpu":
@@ -64,6 +68,14 @@ def choose_compute(device: str = "auto", precision: Precision = "auto") -> Compu
     if chosen.type == "cpu":
         return Compute(chosen, torch.bfloat16 if cpu_has_bfloat16() else torch.float32, reason)
     return Compute(chosen, torch.float16, reason)
+
+
+def _take_no_more_threads_than_processors() -> None:
+    """torch takes a thread for each processor it sees. Where a container gives it the time of fewer, those that run
+    wait for those that may not."""
+    allowed = processors()
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > allowed:
+        torch.set_num_threads(allowed)
 
 
 def _choose_device(name: str) -> tuple[torch.device, str]:
@@ -80,7 +92,7 @@ def _choose_device(name: str) -> tuple[torch.device, str]:
             if refusal is None:
                 return APPLE, "Apple GPU"
             why = f"the GPU does not work: {refusal}"
-        return torch.device("cpu"), f"{why}, {torch.get_num_threads()} threads"
+        return torch.device("cpu"), f"{why}, {counted(torch.get_num_threads(), 'thread')}"
     try:
         chosen = torch.device(name)
     except RuntimeError:

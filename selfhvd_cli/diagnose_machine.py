@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from selfhvd_cli import __version__
+from selfhvd_cli.counting import counted
 
 PACKAGES = (
     "torch",
@@ -127,7 +128,7 @@ def doctor() -> Diagnosis:
     return Diagnosis(
         selfhvd=__version__,
         python=f"{platform.python_version()} ({_at_home(Path(sys.executable))})",
-        system=f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores",
+        system=f"{platform.platform()}, {_processor()}, {_cores()}",
         packages={name: _version(name) or "missing" for name in PACKAGES},
         devices=_devices(),
         arithmetic=_arithmetic(),
@@ -205,7 +206,7 @@ def _devices() -> tuple[str, ...]:
     if torch.backends.mps.is_available():
         found.append("mps Apple GPU")
     bfloat16 = "with" if cpu_has_bfloat16() else "without"
-    found.append(f"cpu {torch.get_num_threads()} threads, {bfloat16} native bfloat16")
+    found.append(f"cpu {counted(torch.get_num_threads(), 'thread')}, {bfloat16} native bfloat16")
     return tuple(found)
 
 
@@ -216,8 +217,15 @@ def _arithmetic() -> tuple[str, ...]:
     return tuple(beside_a_cpu(choose_compute()))
 
 
+def _cores() -> str:
+    from selfhvd_cli.allotment import processors
+
+    there, ours = os.cpu_count() or 1, processors()
+    return counted(there, "core") + (f", {ours} for this process" if ours < there else "")
+
+
 def _memory() -> str:
-    from selfhvd_cli.restore.memory import available_host_memory
+    from selfhvd_cli.allotment import available_host_memory
 
     return f"{available_host_memory() / 2**30:.1f} GiB free"
 

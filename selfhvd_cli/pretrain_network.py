@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from selfhvd_cli.allotment import processors
 from selfhvd_cli.device import Compute, Precision
 from selfhvd_cli.durable import only_one
 from selfhvd_cli.errors import InputFault, UsageFault
@@ -152,7 +152,7 @@ def pretrain_steps(
                 count=config.sources,
                 batch=config.batch,
                 seed=config.seed,
-                workers=workers or max(1, (os.cpu_count() or 2) - 1),
+                workers=workers or max(1, processors() - 1),
                 first_step=state.step,
                 reuse=config.reuse,
             )

@@ -16,7 +16,7 @@ import selfhvd_cli
 PACKAGE = Path(__file__).parent.parent / "selfhvd_cli"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "threads"),
+    ("allotment", "counting", "errors", "threads"),
     ("clip", "device", "durable", "heap", "moments", "pipeline", "steps", "waiting"),
     ("ops", "weights.spec"),
     ("video", "weights"),

@@ -12,6 +12,7 @@ from selfhvd_cli.cli.options import MODELS, Command, device_option, option, outp
 from selfhvd_cli.cli.parameters import width_height
 from selfhvd_cli.cli.progress import State, length, progress_display
 from selfhvd_cli.cli.progress import size as in_bytes
+from selfhvd_cli.counting import counted
 
 if TYPE_CHECKING:
     from selfhvd_cli.bench_machine import BenchReport, BenchRow
@@ -76,7 +77,8 @@ def bench(
 def show(console: Console, report: BenchReport) -> None:
     """The report as tables."""
     limits = ", ".join(f"{speed:.0f} GMAC/s in {name}" for name, speed in report.rooflines.items())
-    console.say(f"{report.device}, torch {report.torch}, {report.threads} threads; fastest convolution: {limits}")
+    threads = counted(report.threads, "thread")
+    console.say(f"{report.device}, torch {report.torch}, {threads}; fastest convolution: {limits}")
     headings = ("network", "precision", "size", "frames/s", "GMAC/frame", "GMAC/s", "of the limit", "peak memory")
     console.table(headings, [_cells(row) for row in report.rows])
     if not all(row.measured for row in report.rows):

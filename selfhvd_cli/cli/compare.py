@@ -20,7 +20,7 @@ from selfhvd_cli.cli.options import (
     span_options,
 )
 from selfhvd_cli.cli.progress import paced_display
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.steps import run_through
 
 
@@ -61,6 +61,6 @@ def compare(console: Console, **given: Any) -> None:
         )
     for note in made.notes:
         console.say(note, "dim")
-    console.say(f"{made.target}: {frames_in_words(made.frames)} compared", "bold")
+    console.say(f"{made.target}: {counted(made.frames, 'frame')} compared", "bold")
     if console.json:
         console.data(made)

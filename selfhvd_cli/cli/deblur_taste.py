@@ -9,7 +9,7 @@ from contextlib import closing
 
 from selfhvd_cli.cli.console import Console
 from selfhvd_cli.cli.progress import Pace, length, progress_display
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.taste_clip import Taste, taste_steps
 
@@ -61,7 +61,7 @@ def _say(console: Console, made: Taste, command: str) -> None:
     begin = float(made.start)
     console.say(
         f"{made.target}: the most blurred {made.seconds:.1f} s, from {begin:.1f} s on, before and after, "
-        f"{frames_in_words(report.frames)} in {length(report.seconds)}",
+        f"{counted(report.frames, 'frame')} in {length(report.seconds)}",
         "bold",
     )
     before, after = report.sharpness_before, report.sharpness_after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selfhvd_cli.cli.progress import length, size
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.deblurring.kept import Kept, target_of
 from selfhvd_cli.deblurring.report import DeblurPlan, DeblurReport
 from selfhvd_cli.quality.names import quoted
@@ -15,7 +15,7 @@ STAGES = {"decode": "decoding", "restore": "the network", "encode": "encoding"}
 
 def plan_in_words(plan: DeblurPlan) -> Iterator[str]:
     """Lines for `--dry-run`."""
-    frames = frames_in_words(plan.frames) if plan.frames is not None else "an unknown number of frames"
+    frames = counted(plan.frames, "frame") if plan.frames is not None else "an unknown number of frames"
     yield f"{plan.source} → {plan.target}: {frames} of {plan.size[0]}×{plan.size[1]}"
     if plan.model is None:
         yield "  strength 0: no network is used, every frame passes as it was decoded"
@@ -29,7 +29,7 @@ def plan_in_words(plan: DeblurPlan) -> Iterator[str]:
 
 def kept_in_words(kept: Kept, several: bool) -> str:
     """What an interrupted or failed run keeps, and how to go on from it or be rid of it."""
-    frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else frames_in_words(kept.frames)
+    frames = f"{kept.frames} of {kept.total} frames" if kept.total is not None else counted(kept.frames, "frame")
     how = "the same command with --skip-existing" if several else "the same command"
     where = f"{size(kept.bytes)} in {kept.folder}"
     clean = f"selfhvd jobs clean {quoted(target_of(kept.folder))}"
@@ -41,7 +41,7 @@ def report_in_words(report: DeblurReport) -> Iterator[str]:
     slowest = max(report.stage_seconds, key=lambda stage: report.stage_seconds[stage])
     resumed = f", {report.frames_resumed} of them before it was interrupted," if report.frames_resumed else ""
     yield (
-        f"{frames_in_words(report.frames)}{resumed} in {length(report.seconds)} "
+        f"{counted(report.frames, 'frame')}{resumed} in {length(report.seconds)} "
         f"({report.frames_per_second:.3g} frames/s, limited by {STAGES[slowest]})"
     )
     if report.model is not None:
@@ -53,7 +53,7 @@ def report_in_words(report: DeblurReport) -> Iterator[str]:
 
 
 def _restoration(report: DeblurReport) -> Iterator[str]:
-    changed = f"{report.frames_changed} of {frames_in_words(report.frames)} changed"
+    changed = f"{report.frames_changed} of {counted(report.frames, 'frame')} changed"
     if report.frames_changed:
         changed += f", strength {report.strength:.2f} on average, {report.held_back:.0%} of the picture held back"
     yield changed
@@ -64,7 +64,7 @@ def _restoration(report: DeblurReport) -> Iterator[str]:
             f"{before.min:.0f} → {after.min:.0f} at the lowest"
         )
     for reason, count in report.reasons.items():
-        yield f"held back in {frames_in_words(count)}: {reason}"
+        yield f"held back in {counted(count, 'frame')}: {reason}"
 
 
 def _receipt(report: DeblurReport) -> Iterator[str]:

@@ -13,7 +13,7 @@ import click
 from selfhvd_cli.cli.console import Console, pass_console
 from selfhvd_cli.cli.options import Command, option, output_options, overwrite_option, span_options
 from selfhvd_cli.cli.progress import length, paced_display, size
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.moments import Moment
 from selfhvd_cli.steps import run_through
 
@@ -74,7 +74,7 @@ def inspect(
 
 
 def _say(console: Console, found: Inspection) -> None:
-    frames = frames_in_words(len(found.frames))
+    frames = counted(len(found.frames), "frame")
     console.say(f"{found.source}: {frames}, {found.seconds:.2f} s, {found.width}×{found.height}", "bold")
     if len(found.frames) > 1:
         console.say(_map(found))

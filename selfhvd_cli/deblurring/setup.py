@@ -17,7 +17,7 @@ from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
 from selfhvd_cli.restore.memory import release, share_of_memory
-from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits
+from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits, shortage
 from selfhvd_cli.restore.precision import check_device, settle_precision
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
@@ -54,6 +54,9 @@ class Setup:
 
     crew: Crew | None = None
     """Processes that share the work, not yet started; None where this one does it."""
+
+    warning: str | None = None
+    """What may end the run, in words."""
 
     def __str__(self) -> str:
         if self.loaded is None:
@@ -98,7 +101,8 @@ def set_up(
     plan = earlier
     if plan is None or not fits(loaded.architecture, plan, info.height, info.width, compute):
         plan = _plan(job, info, computes, loaded)
-    return Setup(compute, depth, loaded, plan, _crew(job, loaded, weights, computes, plan))
+    warning = shortage(loaded.architecture, plan, info.height, info.width, compute)
+    return Setup(compute, depth, loaded, plan, _crew(job, loaded, weights, computes, plan), warning)
 
 
 def plan_deblur(job: DeblurJob) -> DeblurPlan:
@@ -132,6 +136,8 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     notes = []
     if not loaded.sha256:
         notes.append(f"weights {reference} are not in the store; the run would get them first")
+    if (warning := shortage(loaded.architecture, plan, info.height, info.width, compute)) is not None:
+        notes.append(warning)
     kept = kept_by(job, path) if path is not None and loaded.sha256 and job.resume else None
     if kept is not None:
         notes.append(f"it would go on after the {kept.frames} frames kept of an interrupted run")

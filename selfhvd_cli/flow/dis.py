@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from selfhvd_cli.allotment import processors
 from selfhvd_cli.flow.estimator import Flow
 from selfhvd_cli.ops.padding import pad_size
 from selfhvd_cli.ops.sharpness import gray
@@ -49,7 +49,7 @@ class DisEstimator:
         targets, _ = pad_size(target.detach(), 1, min_size=16, where="around")
         pairs = [_as_codes(one, other) for one, other in zip(sources, targets, strict=True)]
         # A pair is too small to keep two processors busy; beside a GPU, which waits for all of them, there are many.
-        with ThreadPoolExecutor(min(len(pairs), os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(len(pairs), processors())) as pool:
             found = list(pool.map(lambda pair: self._find(*pair), pairs))
         vectors = padding.crop(torch.from_numpy(np.stack(found))).contiguous().to(source.device)
         return Flow(vectors, torch.ones_like(vectors[:, :1]))

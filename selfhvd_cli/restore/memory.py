@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
-FALLBACK_BYTES = 4 << 30
-"""Assumed where the system does not say what is free."""
-
-_CGROUP = Path("/sys/fs/cgroup")
+from selfhvd_cli.allotment import available_host_memory
 
 
 def available_memory(device: torch.device, max_memory: int | None = None) -> int:
@@ -44,46 +39,6 @@ def share_of_memory(devices: Sequence[torch.device], device: torch.device, max_m
 
 def _memory_of(device: torch.device) -> str:
     return str(device) if device.type == "cuda" else "the computer's"
-
-
-def available_host_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> int:
-    """Bytes of main memory a process may still take: the smaller of the machine's and its container's."""
-    known = [free for free in (_machine_free(meminfo), _cgroup_free(cgroup)) if free is not None]
-    return max(0, min(known)) if known else FALLBACK_BYTES
-
-
-def _machine_free(meminfo: Path) -> int | None:
-    try:
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:  # no /proc: macOS and the BSDs know the total only
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _cgroup_free(root: Path) -> int | None:
-    """Limit less usage of the container, version 2 then 1; file cache counts as free, the kernel drops it first."""
-    for limit_file, usage_file, stat_file, cache_key in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
-    ):
-        try:
-            limit = (root / limit_file).read_text(encoding="ascii").strip()
-            if limit == "max":
-                return None
-            used = int((root / usage_file).read_text(encoding="ascii"))
-            cache = 0
-            for line in (root / stat_file).read_text(encoding="ascii").splitlines():
-                if line.startswith(f"{cache_key} "):
-                    cache = int(line.split()[1])
-            return int(limit) - used + cache
-        except (OSError, ValueError):
-            continue
-    return None
 
 
 def release(device: torch.device) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from selfhvd_cli.allotment import available_host_memory
+from selfhvd_cli.counting import counted
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.restore.architectures import Architecture
-from selfhvd_cli.restore.memory import available_host_memory, available_memory
+from selfhvd_cli.restore.memory import available_memory, in_words
 from selfhvd_cli.restore.restorer import round_up
 from selfhvd_cli.restore.tiles import tiled_pixels
 
@@ -114,7 +116,7 @@ class Plan:
     def __str__(self) -> str:
         tile = "whole frames" if self.tile is None else f"tiles of {self.tile} px"
         together = f", {self.together} at a time" if self.together > 1 else ""
-        return f"windows of {self.window} frames, {tile}{together}"
+        return f"windows of {counted(self.window, 'frame')}, {tile}{together}"
 
 
 def frames_together(device: torch.device) -> int:
@@ -199,6 +201,21 @@ def fits(architecture: Architecture, plan: Plan, height: int, width: int, comput
         judged = JUDGED_BYTES * plan.together * height * width
         return network + frames // 2 + judged <= device_free and frames <= available_host_memory() * USABLE
     return network + frames <= device_free
+
+
+def shortage(architecture: Architecture, plan: Plan, height: int, width: int, compute: Compute) -> str | None:
+    """That a plan, which may be the smallest there is, has too little memory, in words; None where it fits.
+
+    Where a container's limit is passed the system ends the process, and nobody can say anything any more.
+    """
+    if fits(architecture, plan, height, width, compute):
+        return None
+    needed = estimate_memory(architecture, plan, height, width, compute.dtype) + buffer_memory(plan, height, width)
+    free = available_memory(compute.device, plan.max_memory)
+    return (
+        f"memory is short: {in_words(free)} may be used, {plan} take about {in_words(needed)} beside the encoder. If "
+        "the run is ended by the system, give it more memory"
+    )
 
 
 def _lesser(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ from av.container import OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from selfhvd_cli.allotment import processors
 from selfhvd_cli.video.container import QUICKTIME, Layout, clock_of, container_options
 from selfhvd_cli.video.covers import read_cover
 from selfhvd_cli.video.encoders import (
@@ -151,6 +153,8 @@ def add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoSt
     context.width, context.height, context.pix_fmt = like.width, like.height, plan.pixel_format
     context.time_base = stream.time_base = job.time_base
     context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices instead of working on several
+    if processors() < (os.cpu_count() or 1):
+        context.thread_count = processors()  # by itself it takes threads for the machine's, and memory for each
     context.color_primaries, context.color_trc = plan.color.primaries, plan.color.transfer
     context.colorspace, context.color_range = plan.color.matrix, plan.color.range
     if like.sample_aspect_ratio:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
 from selfhvd_cli.video.covers import is_cover
 from selfhvd_cli.video.info import Chapter, VideoInfo
@@ -61,7 +61,8 @@ def say_result(
     starts = opened.copier.starts if opened.copier is not None else {}
     written = probe(job.part, place)
     moved = like.restarts or any(line.what == FRAME_TIMES for line in receipt.changed)
-    receipt.keep(frames_in_words(len(times)), "" if moved else "at their own times")
+    on_time = "at its own time" if len(times) == 1 else "at their own times"
+    receipt.keep(counted(len(times), "frame"), "" if moved else on_time)
     for stream in like.streams:
         if stream.index in counts and stream.kind == "attachment":
             receipt.keep(str(stream), "bit-identical")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.guard import Verdict, guard_each
-from selfhvd_cli.restore.memory import available_host_memory, available_memory, in_words
+from selfhvd_cli.restore.memory import available_memory, in_words
 from selfhvd_cli.restore.plan import (
     COMFORTABLE_TILE,
     SHORTEST_WINDOW,
@@ -23,6 +22,7 @@ from selfhvd_cli.restore.plan import (
     buffer_memory,
     choose_plan,
     estimate_memory,
+    shortage,
 )
 from selfhvd_cli.restore.restorer import Convention, Restorer
 from selfhvd_cli.restore.stream import restore_clips
@@ -189,19 +189,18 @@ def test_impossible_plans_name_the_option(wrong: dict[str, float]) -> None:
         Plan(**wrong)  # type: ignore[arg-type]
 
 
-def container(folder: Path, limit: str, used: int, cache: int) -> Path:
-    (folder / "memory.max").write_text(f"{limit}\n")
-    (folder / "memory.current").write_text(f"{used}\n")
-    (folder / "memory.stat").write_text(f"anon 5\ninactive_file {cache}\n")
-    return folder
-
-
-def test_a_container_s_limit_counts(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text(f"MemTotal: 99 kB\nMemAvailable: {8 * GIB // 1024} kB\n")
-    assert available_host_memory(meminfo, container(tmp_path, str(2 * GIB), GIB, GIB // 4)) == GIB + GIB // 4
-    assert available_host_memory(meminfo, container(tmp_path, "max", GIB, 0)) == 8 * GIB
+def test_a_limit_of_the_user_counts() -> None:
     assert available_memory(torch.device("cpu"), 1000) == 1000
+
+
+def test_too_little_memory_for_the_smallest_plan_is_said() -> None:
+    """A container ends a process that takes too much, and then nobody can say why."""
+    row = ARCHITECTURES["lite"]
+    tight = choose_plan(row, 1080, 1920, CPU, max_memory=GIB // 4)
+    said = shortage(row, tight, 1080, 1920, CPU)
+    assert said is not None
+    assert "256.0 MiB may be used" in said
+    assert shortage(row, choose_plan(row, 1080, 1920, CPU, max_memory=4 * GIB), 1080, 1920, CPU) is None
 
 
 def test_sizes_read_well() -> None:

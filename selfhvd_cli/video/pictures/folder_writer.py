@@ -12,7 +12,7 @@ from types import TracebackType
 
 from torch import Tensor
 
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.durable import exchange, sync
 from selfhvd_cli.errors import InputFault, SelfHVDError, UsageFault
 from selfhvd_cli.video.change import is_gray
@@ -146,11 +146,11 @@ class FolderWriter:
     def _finish(self) -> None:
         if self.count == 0:
             raise SelfHVDError(f"{self.file.target}: no frame was written.")
-        self.receipt.keep(frames_in_words(self.count))
+        self.receipt.keep(counted(self.count, "frame"))
         for name, count in sorted(self._kept_beside.items()):
-            self.receipt.keep(f"{name} of {frames_in_words(count)}")
+            self.receipt.keep(f"{name} of {counted(count, 'frame')}")
         for name, count in sorted(self._lost_beside.items()):
-            self.receipt.leave_out(f"{name} of {frames_in_words(count)}", "cannot be put into a changed picture")
+            self.receipt.leave_out(f"{name} of {counted(count, 'frame')}", "cannot be put into a changed picture")
         if self.like.container != "frames":
             others = [str(each) for each in self.like.streams if each.index != self.like.stream_index]
             for each in others:

@@ -11,7 +11,7 @@ from types import TracebackType
 import av
 from av.video.format import VideoFormat
 
-from selfhvd_cli.clip import frames_in_words
+from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
@@ -200,5 +200,5 @@ def _beside(heads: Sequence[PictureHead]) -> tuple[str, ...]:
     """What a video has no place for, in words."""
     names = set[str]().union(*(head.beside for head in heads)) - SAID_OTHERWISE
     turned = sum(head.orientation != heads[0].orientation for head in heads)
-    others = (f"another orientation of {frames_in_words(turned)}",) if turned else ()
+    others = (f"another orientation of {counted(turned, 'frame')}",) if turned else ()
     return (*sorted(names), *others)
