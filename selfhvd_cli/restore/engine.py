@@ -179,10 +179,11 @@ class Engine:
 
     def _shot(self, frame: Held, area: Area) -> Any:
         """What the network keeps of one tile of a frame."""
-        place = id(frame), area
+        place, device = (id(frame), area), self.compute.device
         if place not in self._shots:
-            # With the frame itself, so that no other can have its identity.
-            self._shots[place] = frame, self.restorer.shot(lambda: frame.rgb(self.compute.device, area))
+            # With the frame itself, so that no other can have its identity. A shot must not know its engine, or
+            # neither ends before Python looks for rings of objects, and until then gigabytes are held.
+            self._shots[place] = frame, self.restorer.shot(lambda: frame.rgb(device, area))
         return self._shots[place][1]
 
     def _over_tiles(self, run: Callable[[Area], Tensor], like: Held) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -12,7 +14,10 @@ from torch import Tensor, nn
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import MemoryFault, UsageFault, means_out_of_memory
 from selfhvd_cli.restore.architectures import ARCHITECTURES
+from selfhvd_cli.restore.engine import Engine
 from selfhvd_cli.restore.guard import Verdict, guard_each
+from selfhvd_cli.restore.held import Packed
+from selfhvd_cli.restore.load import fresh_restorer
 from selfhvd_cli.restore.memory import available_memory, in_words
 from selfhvd_cli.restore.plan import (
     COMFORTABLE_TILE,
@@ -201,6 +206,20 @@ def test_too_little_memory_for_the_smallest_plan_is_said() -> None:
     assert said is not None
     assert "256.0 MiB may be used" in said
     assert shortage(row, choose_plan(row, 1080, 1920, CPU, max_memory=4 * GIB), 1080, 1920, CPU) is None
+
+
+def test_what_an_engine_held_is_free_as_soon_as_it_ends() -> None:
+    """Not when Python looks for rings of objects: adapting 1080p, gigabytes of engines that had ended were held."""
+    restorer = fresh_restorer("lite", CPU.device).restorer
+    engine = Engine(restorer, Plan(3, 2), CPU)
+    gc.disable()
+    try:
+        engine.restore([Packed.of(torch.rand(3, 64, 64)) for _ in range(3)], slice(1, 2))
+        ended = weakref.ref(engine)
+        del engine
+        assert ended() is None
+    finally:
+        gc.enable()
 
 
 def test_sizes_read_well() -> None:
