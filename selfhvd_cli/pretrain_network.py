@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from selfhvd_cli.allotment import processors
+from selfhvd_cli.counting import counted
 from selfhvd_cli.device import Compute, Precision
 from selfhvd_cli.durable import only_one
 from selfhvd_cli.errors import InputFault, UsageFault
@@ -204,7 +205,7 @@ def validate(network: Lite, paths: list[Path], config: PretrainConfig, compute: 
 
 def _pictures(photos: Path | Sequence[Path]) -> list[Path]:
     if not isinstance(photos, Path):
-        return list(photos)
+        return list(dict.fromkeys(photos))
     if not photos.is_dir():
         raise InputFault(f"{photos}: no such folder of photographs.")
     return photographs_in(photos)
@@ -213,6 +214,8 @@ def _pictures(photos: Path | Sequence[Path]) -> list[Path]:
 def _split(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     """Photographs to train on, and every 20th to validate on."""
     if len(paths) < 2:
-        raise InputFault(f"found {len(paths)} photographs, training needs at least 2 (jpg, png, webp, tiff or bmp).")
+        raise InputFault(
+            f"found {counted(len(paths), 'photograph')}, training needs at least 2 (jpg, png, webp, tiff or bmp)."
+        )
     unseen = paths[::20]
     return [path for path in paths if path not in set(unseen)], unseen

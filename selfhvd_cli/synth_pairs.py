@@ -132,7 +132,8 @@ def synth_steps(
     if not photos:
         asked = {"clips": clips, "frames": frames, "size": size, "severity": severity, "noise": night}
         _refuse_for_video(source, asked | {"motion": motion, "flow": flow or None})
-        folder = target / Path(os.path.abspath(source)).stem  # "." and ".." have a name, too
+        whole = Path(os.path.abspath(source))  # "." and ".." have a name, too
+        folder = target / (whole.name if whole.is_dir() else whole.stem)
         _check_place(folder, (source,), overwrite)
         yield from _from_video(source, folder)
         return
@@ -208,6 +209,7 @@ def _from_photos(
 
 
 def _from_video(source: Path, folder: Path) -> Iterator[SynthReport]:
+    fresh = not folder.parent.exists()
     part = _begin(folder, ("blurry", "sharp"))
     averaged: list[int] = []
     for number, pair in enumerate(synthesise(_Video(source))):
@@ -217,6 +219,8 @@ def _from_video(source: Path, folder: Path) -> Iterator[SynthReport]:
         yield SynthReport(folder.name, number, None, pair.frames == 1)
     if not averaged:
         shutil.rmtree(part)
+        if fresh:
+            folder.parent.rmdir()
         raise InputFault(
             f"{source}: too few frames, GoProShake needs at least {GoProShakeConfig().window}; take a longer video. "
             "Photographs that are numbered like one: give them other names, or name a single one."

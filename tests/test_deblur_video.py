@@ -220,6 +220,12 @@ def test_a_wrong_dial_is_refused_even_where_no_network_runs(clip: Path) -> None:
         deblur(clip, strength=0.0, model="banana")
 
 
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"max_memory": 0}])
+def test_numbers_that_mean_nothing_are_refused_from_python_too(clip: Path, tmp_path: Path, wrong: dict) -> None:
+    with pytest.raises(UsageFault, match=str(next(iter(wrong.values())))):
+        deblur(clip, tmp_path / "out.mp4", **wrong)
+
+
 def test_the_plan_names_what_a_run_would_do_and_touches_nothing(clip: Path, weights: Path) -> None:
     before = sorted(clip.parent.iterdir())
     plan = plan_deblur(DeblurJob(clip, default_target(clip), weights=str(weights), device="cpu", precision="fp32"))

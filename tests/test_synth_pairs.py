@@ -55,6 +55,12 @@ def test_numbered_frames_become_gopro_shake(tmp_path: Path) -> None:
     assert facts["averaged_frames"][1] > 1
 
 
+def test_a_video_too_short_leaves_no_empty_folder(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match="too few frames"):
+        made_from(pictures[:5], [f"{number}.png" for number in range(5)], tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def pictures() -> list[np.ndarray]:
     """Twelve of one size, as a camera that moves by three columns each."""
@@ -64,8 +70,8 @@ def pictures() -> list[np.ndarray]:
 
 
 def made_from(pictures: list[np.ndarray], names: list[str], folder: Path) -> str:
-    """`clip_000` where the pictures were taken for photographs, else the folder's name."""
-    source = folder / "source"
+    """`clip_000` where the pictures were taken for photographs, else the whole name of the folder."""
+    source = folder / "source.v2"
     source.mkdir()
     for name, picture in zip(names, pictures, strict=True):
         cv2.imwrite(str(source / name), picture)
@@ -75,7 +81,7 @@ def made_from(pictures: list[np.ndarray], names: list[str], folder: Path) -> str
 
 @pytest.mark.parametrize("naming", ["{:03d}.png", "frame_{:04d}.jpg", "IMG{}_sharp.png"])
 def test_pictures_numbered_alike_are_a_video(naming: str, pictures: list[np.ndarray], tmp_path: Path) -> None:
-    assert made_from(pictures, [naming.format(number) for number in range(12)], tmp_path) == "source"
+    assert made_from(pictures, [naming.format(number) for number in range(12)], tmp_path) == "source.v2"
 
 
 def test_other_pictures_in_a_folder_are_photographs(

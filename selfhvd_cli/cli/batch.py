@@ -13,7 +13,7 @@ from pathlib import Path
 from selfhvd_cli.deblurring.job import SUFFIX, TASTE, default_target
 from selfhvd_cli.errors import DiskFault, InputFault, UsageFault
 from selfhvd_cli.video.container import MUXERS
-from selfhvd_cli.video.pictures.frames_folder import is_frames_folder
+from selfhvd_cli.video.pictures.frame_paths import is_frames_folder
 
 OTHER_ENDINGS = (".3g2", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".mxf")
 """Of containers that are read, and not written."""

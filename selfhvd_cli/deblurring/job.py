@@ -83,6 +83,12 @@ class DeblurJob:
     resume: bool = True
     """Keep finished segments of a long clip, and go on from those of an interrupted run."""
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageFault(f"--seed {self.seed}: cannot be negative.")
+        if self.max_memory is not None and self.max_memory < 1:
+            raise UsageFault(f"--max-memory {self.max_memory}: choose at least 1 byte, or None for what there is.")
+
     @property
     def first_device(self) -> str:
         """The device as asked for, of several the first."""

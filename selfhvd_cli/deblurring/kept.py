@@ -13,16 +13,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfhvd_cli.deblurring import whereabouts
-from selfhvd_cli.deblurring.job import DeblurJob
 from selfhvd_cli.deblurring.settings import number_of, settings_of
 from selfhvd_cli.durable import write_whole
 from selfhvd_cli.errors import DiskFault
 from selfhvd_cli.video.contents import contents_sha256
 from selfhvd_cli.weights.lock import StoreLock
 from selfhvd_cli.weights.verify import sha256_of
+
+if TYPE_CHECKING:
+    from selfhvd_cli.deblurring.job import DeblurJob
 
 ENDING = ".resume"
 MANIFEST = "manifest.json"

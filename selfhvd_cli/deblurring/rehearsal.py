@@ -5,7 +5,7 @@ from __future__ import annotations
 from selfhvd_cli.deblurring.job import DeblurJob, check_clip, check_paths, missing_part
 from selfhvd_cli.deblurring.span import span_of
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.pictures.frames_folder import is_frames_target
+from selfhvd_cli.video.pictures.frame_paths import is_frames_target
 from selfhvd_cli.video.reader import open_reader
 from selfhvd_cli.video.trial import try_encoder
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfhvd_cli import __version__
-from selfhvd_cli.deblurring.job import DeblurJob
+
+if TYPE_CHECKING:
+    from selfhvd_cli.deblurring.job import DeblurJob
 
 SEGMENT = 120
 """Frames of a segment: at most so many are lost when a run is cut off. Four seconds of most clips, two minutes of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.pictures.frames_folder import SUFFIXES
+from selfhvd_cli.video.pictures.frame_paths import SUFFIXES
 
 
 def side_file(

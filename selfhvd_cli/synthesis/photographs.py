@@ -8,7 +8,7 @@ from pathlib import Path
 
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.opening import open_input
-from selfhvd_cli.video.pictures.frames_folder import frame_paths
+from selfhvd_cli.video.pictures.frame_paths import frame_paths
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 

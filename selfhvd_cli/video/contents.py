@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from selfhvd_cli.video.pictures.frames_folder import frame_paths, is_frames_folder
+from selfhvd_cli.video.pictures.frame_paths import frame_paths, is_frames_folder
 
 
 def contents_sha256(path: Path) -> str:

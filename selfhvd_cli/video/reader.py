@@ -29,7 +29,8 @@ from selfhvd_cli.video.opening import (
     refuse_absurd_size,
     require_readable,
 )
-from selfhvd_cli.video.pictures.frames_folder import FolderReader, is_frames_folder
+from selfhvd_cli.video.pictures.frame_paths import is_frames_folder
+from selfhvd_cli.video.pictures.frames_folder import FolderReader
 from selfhvd_cli.video.probe import probe
 
 log = logging.getLogger(__name__)

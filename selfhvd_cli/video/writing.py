@@ -14,7 +14,7 @@ from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.pictures.folder_writer import FolderWriter
-from selfhvd_cli.video.pictures.frames_folder import is_frames_target
+from selfhvd_cli.video.pictures.frame_paths import is_frames_target
 from selfhvd_cli.video.pixel_formats import PixelLayout
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.segments import Keeper

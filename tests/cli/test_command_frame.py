@@ -40,12 +40,16 @@ print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
-    return set(run.stderr.split())
+    return set(run.stderr.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("deblur", "--help"), ("doctor", "-h")])
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert imported_by(*arguments) == set()
+
+
+def test_jobs_are_listed_without_what_computes() -> None:
+    assert imported_by("jobs", "list", str(Path(__file__).parent)) <= {"rich"}
 
 
 def test_version() -> None:

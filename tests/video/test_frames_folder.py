@@ -16,7 +16,7 @@ from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.output_file import OutputFile
 from selfhvd_cli.video.pictures import folder_writer
-from selfhvd_cli.video.pictures.frames_folder import frame_paths, is_frames_folder, is_frames_target
+from selfhvd_cli.video.pictures.frame_paths import frame_paths, is_frames_folder, is_frames_target
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.reader import Reader, open_reader
 from selfhvd_cli.video.writing import Writer, open_writer

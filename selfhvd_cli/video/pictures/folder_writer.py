@@ -20,7 +20,7 @@ from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.pictures.frames_folder import SUFFIXES
+from selfhvd_cli.video.pictures.frame_paths import SUFFIXES
 from selfhvd_cli.video.pictures.metadata import names_beside, read_metadata, with_metadata
 from selfhvd_cli.video.pictures.parts import parts
 from selfhvd_cli.video.pictures.picture_file import picture_file

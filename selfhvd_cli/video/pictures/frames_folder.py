@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,12 +15,11 @@ from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
 from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, location, refuse_absurd_size
+from selfhvd_cli.video.pictures.frame_paths import frame_paths
 from selfhvd_cli.video.pictures.head import PictureHead, read_head
 from selfhvd_cli.video.pictures.orientation import display_matrix
 from selfhvd_cli.video.pixel_formats import RGB_MATRIX, planar_format, widest_format
 from selfhvd_cli.video.pixels import Signal
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 FRAME_RATE = Fraction(30)
 """Assumed for pictures, which have none."""
@@ -33,28 +31,6 @@ JPEG_MATRIX = 5
 
 SAID_OTHERWISE = frozenset(("colour tags", "orientation", "resolution"))
 """What lies beside a picture's pixels, and what a video says in its own way."""
-
-
-def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts frame 10 after frame 9."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
-
-
-def frame_paths(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order."""
-    found = [each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
-    return sorted(sorted(each for each in found if each.is_file()), key=natural_key)
-
-
-def is_frames_folder(path: Path) -> bool:
-    """Whether `path` is a folder that holds at least one picture."""
-    return path.is_dir() and bool(frame_paths(path))
-
-
-def is_frames_target(path: Path) -> bool:
-    """Whether an output of this name is a folder of frames: one without a file suffix, or a folder already."""
-    return path.is_dir() or path.suffix == ""
 
 
 class FolderReader:
