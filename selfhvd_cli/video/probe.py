@@ -55,7 +55,8 @@ def probe(path: Path, place: int | None = None) -> VideoInfo:
 
 
 def main_video(container: InputContainer, path: Path, place: int | None = None) -> VideoStream:
-    """The picture stream a player shows: not a cover, not a thumbnail; among several the one with most picture data.
+    """The picture stream a player shows: not a cover, not a thumbnail; among several one that moves, and of those the
+    one with most picture data.
 
     Args:
         place: of the stream that is wanted, where it is known, among the video streams that are no covers.
@@ -77,9 +78,11 @@ def main_video(container: InputContainer, path: Path, place: int | None = None) 
         raise InputFault(f"{path}: its video is in a format this build of FFmpeg cannot decode.")
     counted = all(stream.frames for stream in decodable)
 
-    def weight(stream: VideoStream) -> tuple[bool, int]:
+    def weight(stream: VideoStream) -> tuple[bool, bool, int]:
         area = stream.codec_context.width * stream.codec_context.height
-        return bool(stream.disposition & Disposition.default), area * (stream.frames if counted else 1)
+        # Of a motion photo's few seconds a stretch can have less picture data than the still beside it.
+        moves = counted and stream.frames > 1
+        return moves, bool(stream.disposition & Disposition.default), area * (stream.frames if counted else 1)
 
     return max(decodable, key=weight)
 
