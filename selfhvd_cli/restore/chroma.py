@@ -45,8 +45,8 @@ def beyond_colours(
     change = after - before
     light = _mean_size(picture_half - source_half)
     sizes = _mean_size(change)
-    ranges = [highest(each) + highest(-each) for each in (*before.split(1, dim=1), source_half)]
-    colours, greys = block_means(torch.cat(ranges, dim=1), 2).split((2, 1), dim=1)
+    seen = torch.cat((before, source_half), dim=1)
+    colours, greys = block_means(highest(seen) + highest(-seen), 2).split((2, 1), dim=1)
     # Between colours of one brightness little light changes.
     apart = (colours / (greys + NOISE)).clamp_(1.0, MOST)
     allowed = torch.minimum(OF_RANGE * colours, WITH_LIGHT * light * apart) + NOISE

@@ -33,7 +33,7 @@ def beyond(source: Tensor, picture: Tensor, allowed: Tensor) -> tuple[Tensor, Te
 
 
 def highest(picture: Tensor) -> Tensor:
-    """Largest value within about ten pixels, at every second one: `[N, 1, h/2, w/2]` of `[N, 1, h, w]`."""
+    """Largest value within about ten pixels, at every second one: `[N, C, h/2, w/2]` of `[N, C, h, w]`."""
     height, width = picture.shape[-2:]
     padded = F.pad(picture, (4, 4 + width % 2, 4, 4 + height % 2), mode="replicate")
     if picture.device.type != "cpu":
