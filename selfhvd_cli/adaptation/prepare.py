@@ -14,7 +14,7 @@ from selfhvd_cli.adaptation.job import SCRATCH, AdaptJob, AdaptProgress, ClipRep
 from selfhvd_cli.adaptation.networks import Networks
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import UsageFault
-from selfhvd_cli.restore.memory import available_memory
+from selfhvd_cli.restore.memory import available_memory, in_words
 from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.batches import Batches
 from selfhvd_cli.training.checkpoint import load_checkpoint
@@ -22,7 +22,7 @@ from selfhvd_cli.training.config import AdaptConfig
 from selfhvd_cli.training.fit import Sizes, fit_sizes, set_checkpointing
 from selfhvd_cli.training.footage import Shot
 from selfhvd_cli.training.holdout import held_out_probes, withhold
-from selfhvd_cli.training.labels import RestoredLabels
+from selfhvd_cli.training.labels import RestoredLabels, label_memory
 from selfhvd_cli.training.objective import Objective
 from selfhvd_cli.training.probes import blurry_probes
 from selfhvd_cli.training.processes import Processes
@@ -89,6 +89,8 @@ def prepare(
         again = sizes.checkpoint_activations
     set_checkpointing(networks.restorer.network, again)
     shots = withhold([shot for material in materials for shot in material.shots], WITHHELD)
+    if _learns_from_restored(config, networks) and (warning := _short_of_memory(job, compute, networks, shots)):
+        yield AdaptProgress("prepare", messages=(warning,))
     trainer = _trainer(job, config, compute, networks, shots, processes)
     clips = tuple(_clip_report(material, shots) for material in materials)
     side, length = trainer.batches.side, trainer.batches.length
@@ -108,6 +110,26 @@ def prepare(
         messages.append(f"going on after step {trainer.step} of {config.steps} ({job.checkpoint})")
     yield AdaptProgress("prepare", messages=tuple(messages))
     return Run(job, config, compute, networks, clips, trainer, processes, identity, again)
+
+
+def _learns_from_restored(config: AdaptConfig, networks: Networks) -> bool:
+    """Whether labels are the sharp frames as the base network restores them."""
+    return config.restored_labels and not networks.scratch
+
+
+def _short_of_memory(job: AdaptJob, compute: Compute, networks: Networks, shots: Sequence[Shot]) -> str | None:
+    """That sharp frames may need more memory to be restored than there is, in words, if so.
+
+    They are restored in one way whatever there is, for a run that goes on elsewhere must find the same labels.
+    """
+    needed = max(label_memory(networks.row, *shot.size) for shot in shots)
+    free = available_memory(compute.device, job.max_memory)
+    if needed <= free:
+        return None
+    return (
+        f"memory is short: restoring sharp frames takes up to {in_words(needed)}, and {in_words(free)} may be used. "
+        "If the run is ended by the system, give it more memory"
+    )
 
 
 def _saved(job: AdaptJob, identity: str) -> dict[str, Any] | None:
@@ -161,7 +183,7 @@ def _trainer(
 ) -> Trainer:
     base, aligner = networks.restorer.eval(), networks.estimator
     restored = frozen = None
-    if config.restored_labels and not networks.scratch:
+    if _learns_from_restored(config, networks):
         frozen = copy.deepcopy(base).requires_grad_(False)
         restored = RestoredLabels(frozen, networks.row, compute)
     approach = Approach(aligner, compute.device, restored)

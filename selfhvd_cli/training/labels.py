@@ -29,6 +29,18 @@ TILE = 640
 """Side in pixels of the tiles of larger ones."""
 
 
+def label_memory(row: Architecture, height: int, width: int) -> int:
+    """Bytes that the base network may be expected to take while it restores a sharp frame of this size."""
+    return estimate_memory(row, _plan(row, WINDOW, height, width), height, width, torch.float32)
+
+
+def _plan(row: Architecture, window: int, height: int, width: int) -> Plan:
+    whole = Plan(window, 0)
+    if estimate_memory(row, whole, height, width, torch.float32) <= WHOLE_BYTES:
+        return whole
+    return replace(whole, tile=TILE, tile_overlap=row.tile_overlap)
+
+
 class RestoredLabels:
     """What the base network, which stays as it is, makes of the sharp frames; kept on disk in 8 bits.
 
@@ -71,9 +83,7 @@ class RestoredLabels:
         window = min(WINDOW, len(shot))
         first = min(max(frame - window // 2, 0), len(shot) - window)
         # All frames at once: one of a network that remembers frames sees half an overlap to either side.
-        plan = Plan(2 * window, 2 * (window - 1))
-        if estimate_memory(self.row, Plan(window, 0), *shot.size, torch.float32) > WHOLE_BYTES:
-            plan = replace(plan, tile=TILE, tile_overlap=self.row.tile_overlap)
+        plan = replace(_plan(self.row, window, *shot.size), window=2 * window, overlap=2 * (window - 1))
         engine = Engine(self.restorer, plan, self.compute)
         frames = [Packed.of(shot.picture(first + i)) for i in range(window)]
         return engine.restore(frames, slice(frame - first, frame - first + 1))[0].clamp(0, 1)
