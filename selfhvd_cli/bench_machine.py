@@ -16,7 +16,7 @@ from selfhvd_cli.restore.architectures import ARCHITECTURES
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer
 from selfhvd_cli.restore.memory import release
-from selfhvd_cli.restore.plan import buffer_memory, choose_plan, estimate_memory
+from selfhvd_cli.restore.plan import choose_plan, needed_memory
 from selfhvd_cli.restore.throughput import Throughput, measure, roofline
 from selfhvd_cli.steps import run_through
 from selfhvd_cli.video.info import VideoInfo
@@ -261,13 +261,12 @@ def _estimate(info: VideoInfo, frames: int | None, loaded: Loaded, compute: Comp
     row = loaded.architecture
     plan = choose_plan(row, info.height, info.width, compute)
     each = seconds_a_frame(loaded.restorer, row, plan, compute, info.height, info.width)
-    memory = estimate_memory(row, plan, info.height, info.width, compute.dtype)
     return Estimate(
         loaded.model,
         _name(compute),
         frames,
         None if frames is None else each * frames,
-        memory + buffer_memory(plan, info.height, info.width),
+        needed_memory(row, plan, info.height, info.width, compute.dtype),
         str(plan),
     )
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from selfhvd_cli.allotment import processors
+
 SHARED = Path(os.environ.get("SELFHVD_TEST_MEDIA", Path(__file__).resolve().parents[2] / "shared"))
 """Real clips, photographs and golden numbers that are not part of the project."""
 
@@ -15,7 +17,7 @@ SHARED = Path(os.environ.get("SELFHVD_TEST_MEDIA", Path(__file__).resolve().pare
 def pytest_xdist_auto_num_workers() -> int:
     """A process for each core, computing on one: threads of processes that share cores spin for each other."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+    return min(processors(), 8)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,7 @@ from selfhvd_cli.adaptation.job import SCRATCH, AdaptJob, AdaptProgress, ClipRep
 from selfhvd_cli.adaptation.networks import Networks
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import UsageFault
-from selfhvd_cli.restore.memory import available_memory, in_words
+from selfhvd_cli.restore.memory import available_memory, short_of
 from selfhvd_cli.training.approach import Approach
 from selfhvd_cli.training.batches import Batches
 from selfhvd_cli.training.checkpoint import load_checkpoint
@@ -124,12 +124,7 @@ def _short_of_memory(job: AdaptJob, compute: Compute, networks: Networks, shots:
     """
     needed = max(label_memory(networks.row, *shot.size) for shot in shots)
     free = available_memory(compute.device, job.max_memory)
-    if needed <= free:
-        return None
-    return (
-        f"memory is short: restoring sharp frames takes up to {in_words(needed)}, and {in_words(free)} may be used. "
-        "If the run is ended by the system, give it more memory"
-    )
+    return short_of("the restoration of sharp frames", needed, free) if needed > free else None
 
 
 def _saved(job: AdaptJob, identity: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from selfhvd_cli.restore.crew import Crew, Post
 from selfhvd_cli.restore.estimate import seconds_a_frame
 from selfhvd_cli.restore.load import Loaded, fresh_restorer, load_restorer, weights_reference
 from selfhvd_cli.restore.memory import release, share_of_memory
-from selfhvd_cli.restore.plan import Plan, buffer_memory, choose_plan, estimate_memory, fits, shortage
+from selfhvd_cli.restore.plan import Plan, choose_plan, fits, needed_memory, shortage
 from selfhvd_cli.restore.precision import check_device, settle_precision
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.reader import open_reader
@@ -132,7 +132,6 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
     compute = computes[0]
     plan = _plan(job, info, computes, loaded)
     each = seconds_a_frame(loaded.restorer, loaded.architecture, plan, compute, info.height, info.width)
-    memory = estimate_memory(loaded.architecture, plan, info.height, info.width, compute.dtype)
     notes = []
     if not loaded.sha256:
         notes.append(f"weights {reference} are not in the store; the run would get them first")
@@ -150,7 +149,7 @@ def plan_deblur(job: DeblurJob) -> DeblurPlan:
         weights=reference,
         device=str(compute),
         plan=str(plan),
-        memory=memory + buffer_memory(plan, info.height, info.width),
+        memory=needed_memory(loaded.architecture, plan, info.height, info.width, compute.dtype),
         seconds=None if frames is None else each * max(0, frames - (kept.frames if kept else 0)),
         notes=tuple(notes),
     )

@@ -50,6 +50,14 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def short_of(what: str, needed: int, free: int) -> str:
+    """The warning before work that may take more memory than there is."""
+    return (
+        f"memory is short: {in_words(free)} may be used, and about {in_words(needed)} is needed for {what}. If the "
+        "run is ended by the system, give it more memory"
+    )
+
+
 def in_words(size: int) -> str:
     """Bytes as people read them: `1.5 GiB`."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB")):

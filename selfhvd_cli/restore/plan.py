@@ -11,7 +11,7 @@ from selfhvd_cli.counting import counted
 from selfhvd_cli.device import Compute
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.restore.architectures import Architecture
-from selfhvd_cli.restore.memory import available_memory, in_words
+from selfhvd_cli.restore.memory import available_memory, short_of
 from selfhvd_cli.restore.restorer import round_up
 from selfhvd_cli.restore.tiles import tiled_pixels
 
@@ -151,6 +151,11 @@ def buffer_memory(plan: Plan, height: int, width: int) -> int:
     return height * width * (held + FLOAT_BYTES * (2 * together + QUEUED))
 
 
+def needed_memory(architecture: Architecture, plan: Plan, height: int, width: int, dtype: torch.dtype) -> int:
+    """Bytes for both, the network and the frames of its stream."""
+    return estimate_memory(architecture, plan, height, width, dtype) + buffer_memory(plan, height, width)
+
+
 def choose_plan(
     architecture: Architecture,
     height: int,
@@ -210,12 +215,8 @@ def shortage(architecture: Architecture, plan: Plan, height: int, width: int, co
     """
     if fits(architecture, plan, height, width, compute):
         return None
-    needed = estimate_memory(architecture, plan, height, width, compute.dtype) + buffer_memory(plan, height, width)
-    free = available_memory(compute.device, plan.max_memory)
-    return (
-        f"memory is short: {in_words(free)} may be used, {plan} take about {in_words(needed)} beside the encoder. If "
-        "the run is ended by the system, give it more memory"
-    )
+    needed = needed_memory(architecture, plan, height, width, compute.dtype)
+    return short_of(f"{plan} beside the encoder", needed, available_memory(compute.device, plan.max_memory))
 
 
 def _lesser(

@@ -153,8 +153,8 @@ def add_picture(job: Job, output: OutputContainer, plan: EncoderPlan) -> VideoSt
     context.width, context.height, context.pix_fmt = like.width, like.height, plan.pixel_format
     context.time_base = stream.time_base = job.time_base
     context.thread_type = "AUTO"  # PyAV's default makes x264 cut pictures into slices instead of working on several
-    if processors() < (os.cpu_count() or 1):
-        context.thread_count = processors()  # by itself it takes threads for the machine's, and memory for each
+    if (ours := processors()) < (os.cpu_count() or 1):
+        context.thread_count = ours  # by itself it takes threads for the machine's, and memory for each
     context.color_primaries, context.color_trc = plan.color.primaries, plan.color.transfer
     context.colorspace, context.color_range = plan.color.matrix, plan.color.range
     if like.sample_aspect_ratio:

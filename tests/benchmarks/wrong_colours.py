@@ -16,13 +16,14 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
+from photographs import as_tensor, chosen
 from torch import Tensor
 
 from selfhvd_cli.ops.sharpness import gray
+from selfhvd_cli.quality.fidelity import psnr
 from selfhvd_cli.restore.chroma import beyond_colours
 from selfhvd_cli.restore.guard import guard
 from selfhvd_cli.synthesis.clips import draw_clip
-from selfhvd_cli.synthesis.photographs import photographs_in
 from selfhvd_cli.synthesis.pool import read_photos
 
 LOST = 0.1
@@ -32,13 +33,11 @@ LOST = 0.1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, help="folder of sharp photographs")
-    parser.add_argument("--list", type=Path, help="file naming the photographs to use")
+    parser.add_argument("--list", type=Path, dest="listing", help="file naming the photographs to use")
     parser.add_argument("--count", type=int, default=12, help="of them (default: %(default)s)")
     parser.add_argument("--blur", type=float, default=8.0, help="90th percentile in pixels (default: %(default)s)")
-    chosen = parser.parse_args()
-    names = chosen.list.read_text(encoding="utf-8").split() if chosen.list else None
-    paths = [chosen.photos / name for name in names] if names else photographs_in(chosen.photos)
-    pairs = [_pair(path, number, chosen.blur) for number, path in enumerate(paths[: chosen.count])]
+    asked = parser.parse_args()
+    pairs = [_pair(path, number, asked.blur) for number, path in enumerate(chosen(asked)[: asked.count])]
     print(f"{len(pairs)} photographs; strength let through, PSNR, share that lost {LOST} dB and more")
     print("| colours | without looking at them | with |\n| --- | --- | --- |")
     for name, spoil in KINDS.items():
@@ -49,7 +48,8 @@ def main() -> None:
 def _pair(path: Path, seed: int, blur: float) -> tuple[Tensor, Tensor]:
     """Blurred and sharp, `[3, 480, 640]`."""
     frame = draw_clip(read_photos([path]), (480, 640), 3, seed, severity=blur, night=False).frame(1)
-    return tuple(torch.from_numpy(each).permute(2, 0, 1) / 255.0 for each in (frame.blurry, frame.sharp))  # type: ignore[return-value]
+    blurry, sharp = as_tensor([frame.blurry, frame.sharp])
+    return blurry, sharp
 
 
 def _cell(
@@ -60,15 +60,11 @@ def _cell(
         for blurred, sharp in pairs:
             result, verdict = guard(blurred, spoil(sharp))
             strengths.append(verdict.strength)
-            before.append(_psnr(blurred, sharp))
-            after.append(_psnr(result, sharp))
+            before.append(psnr(blurred, sharp))
+            after.append(psnr(result, sharp))
     lost = sum(now < then - LOST for now, then in zip(after, before, strict=True))
     mean = [sum(each) / len(pairs) for each in (strengths, before, after)]
     return f"{mean[0]:.2f}, {mean[1]:.1f} to {mean[2]:.1f} dB, {lost / len(pairs):.2f}"
-
-
-def _psnr(picture: Tensor, truth: Tensor) -> float:
-    return float(-10.0 * torch.log10((picture - truth).square().mean()))
 
 
 def _no_look(source: Tensor, picture: Tensor, source_half: Tensor, picture_half: Tensor) -> tuple[Tensor, Tensor]:
