@@ -16,20 +16,20 @@ class Advice(NamedTuple):
     """What one source says about the target."""
 
     picture: Tensor
-    """Phases `[B, h, 3, 16, w]` of the aligned source."""
+    """Phases `[B, h, 3, w, 16]` of the aligned source."""
 
     embedded: Tensor
     """`[B, E, h, w]`: how well it fits."""
 
     logits: Tensor
-    """Phases `[B, h, 1, 16, w]`: its weight in the mean of the pictures; the target's is 0."""
+    """Phases `[B, h, 1, w, 16]`: its weight in the mean of the pictures; the target's is 0."""
 
     trust: Tensor
     """`[B, 1, h, w]`: the same in the mean of what is known of the sources."""
 
 
 def mixed(here: Tensor, advice: Sequence[Advice]) -> Tensor:
-    """Weighted mean of target and sources, phases `[B, h, 3, 16, w]`."""
+    """Weighted mean of target and sources, phases `[B, h, 3, w, 16]`."""
     # Their softmax, the target's logit being 0, without writing down all weights side by side.
     weights = [each.logits.clamp(max=LARGEST).exp_() for each in advice]
     mean, total = torch.addcmul(here, weights[0], advice[0].picture), weights[0] + 1.0

@@ -119,9 +119,9 @@ def _squash(flow: Tensor) -> Tensor:
     """Flow for a convolution to read, asinh(flow / 4): its size matters little beyond some pixels."""
     if flow.device.type != "cpu":
         return torch.asinh(flow * 0.25)
-    # Written out, for on CPUs asinh itself is not vectorised.
+    # Written out, for on CPUs neither asinh nor log1p is vectorised as log is.
     size = (flow * 0.25).abs()
-    return torch.copysign(torch.log1p(size + size * size / (1.0 + torch.sqrt(size * size + 1.0))), flow)
+    return torch.copysign(torch.log(size + torch.sqrt(size * size + 1.0)), flow)
 
 
 def unknown(features: Tensor) -> Alignment:

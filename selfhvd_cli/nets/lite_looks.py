@@ -117,7 +117,7 @@ class LiteLooks(LiteScale):
             start = _together([each.start for each in wanted if each.start is not None])
         here = split(padded(seen), GRID)
         channels = to_channels(here)
-        levels = self.levels(here.shape[1] * GRID, here.shape[4] * GRID, begun=first.smaller is not None)
+        levels = self.levels(here.shape[1] * GRID, here.shape[3] * GRID, begun=first.smaller is not None)
         if first.start is not None:
             levels = KNOWN_LEVELS
         there = self._described([shot for each in wanted for shot in each.sources], scale, levels, count)

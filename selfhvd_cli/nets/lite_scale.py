@@ -144,7 +144,7 @@ class LiteScale(nn.Module):
         """Restore centred targets from their aligned sources.
 
         Args:
-            here: phases of the targets `[B, h, 3, 16, w]`.
+            here: phases of the targets `[B, h, 3, w, 16]`.
             channels: the same as the channels of a convolution `[B, 48, h, w]`.
             sources: K pictures `[B, 3, H, W]`.
             alignment: N = B·K.

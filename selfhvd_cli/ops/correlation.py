@@ -50,8 +50,8 @@ class _Correlation(torch.autograd.Function):
         if here.device.type == "cpu":
             # All displacements of one channel at a time: the sums stay in the cache, and no product is written down.
             cost = here.new_zeros(count, side, side, height, width)
-            for channel in range(here.shape[1]):
-                cost.addcmul_(here[:, channel, None, None], shifted[:, channel])
+            for one, around in zip(here[:, :, None, None].unbind(1), shifted.unbind(1), strict=True):
+                cost.addcmul_(one, around)
             return cost.flatten(1, 2)
         # An accelerator waits for commands, not for memory: as many channels at a time as may be written down.
         together = max(1, PRODUCTS // (count * side * side * height * width))

@@ -52,7 +52,7 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
         factor: even.
 
     Returns:
-        Phases `[B, H / factor, C, factor², W / factor]`; what lies outside the image is its nearest edge pixel.
+        Phases `[B, H / factor, C, W / factor, factor²]`; what lies outside the image is its nearest edge pixel.
     """
     height, width = flow.shape[-2:]
     # Beyond the edge the flow is repeated, as enlarging does, while positions must go on.
@@ -61,10 +61,10 @@ def warp_phases(image: Tensor, flow: Tensor, factor: int) -> Tensor:
     phases = _enlarged(grid, factor).permute(0, 2, 3, 4, 1)
     picture = image.float()
     if len(image) == 1 and _may_be_repeated(image, flow):
-        # Every row of phases is a strip of its own.
+        # Every row of cells is a strip of its own.
         return _in_strips(picture, phases[0], "border", "bilinear").to(image.dtype).unsqueeze(0)
     sampled = _sample(picture, phases.flatten(1, 2), "border", "bilinear").to(image.dtype)
-    return sampled.unflatten(2, (height, -1)).transpose(1, 2).contiguous()
+    return sampled.unflatten(2, (height, width)).transpose(1, 2).contiguous()
 
 
 def _positions(flow: Tensor, size: Sequence[int], factor: int = 1, border: int = 0) -> Tensor:
@@ -86,16 +86,25 @@ def _positions(flow: Tensor, size: Sequence[int], factor: int = 1, border: int =
 
 
 def _enlarged(coarse: Tensor, factor: int) -> Tensor:
-    """Phases `[N, C, h, factor², w]` of a map `[N, C, h + 2, w + 2]` enlarged bilinearly, without its first and last
+    """Phases `[N, C, h, w, factor²]` of a map `[N, C, h + 2, w + 2]` enlarged bilinearly, without its first and last
     rows and columns; `factor` is even."""
-    height, width = coarse.shape[2] - 2, coarse.shape[3] - 2
     # The first half of the phases lies between a value and the one before, the second between it and the one behind.
     outer = 0.5 - 0.5 / factor
-    away = spaced(-outer, outer, factor, coarse.device).abs().view(2, -1, 1)
-    sides = coarse.unfold(2, height, 2).permute(0, 1, 4, 2, 3).unsqueeze(4)
-    rows = torch.lerp(coarse[:, :, 1:-1, None, None], sides, away).flatten(3, 4)
-    sides = rows.unfold(4, width, 2).unsqueeze(5)
-    return torch.lerp(rows[..., None, None, 1:-1], sides, away).flatten(3, 5)
+    away = spaced(-outer, outer, factor, coarse.device)
+    if coarse.device.type == "cpu":
+        # A convolution that writes the phases of a cell side by side, from one channel in channels-last order.
+        shares = torch.stack(((-away).clamp_min(0.0), 1.0 - away.abs(), away.clamp_min(0.0)), dim=1)
+        kernels = (shares[:, None, :, None] * shares[None, :, None, :]).flatten(0, 1).unsqueeze(1)
+        with torch.autocast("cpu", enabled=False):
+            cells = F.conv2d(coarse.flatten(0, 1).unsqueeze(-1).permute(0, 3, 1, 2), kernels)
+        return cells.permute(0, 2, 3, 1).unflatten(0, coarse.shape[:2])
+    # Other devices may round what convolutions read.
+    height, width = coarse.shape[2] - 2, coarse.shape[3] - 2
+    away = away.abs().view(2, -1)
+    sides = coarse.unfold(2, height, 2).permute(0, 1, 4, 3, 2).unsqueeze(5)
+    rows = torch.lerp(coarse[:, :, 1:-1, :, None, None], sides, away).flatten(4, 5)
+    sides = rows.unfold(3, width, 2).permute(0, 1, 2, 5, 4, 3).unsqueeze(6)
+    return torch.lerp(rows[:, :, :, 1:-1, :, None, None], sides, away).flatten(4, 6)
 
 
 def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
