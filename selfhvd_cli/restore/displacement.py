@@ -12,6 +12,7 @@ from torch import Tensor
 from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.constants import spaced
 from selfhvd_cli.ops.displacement import least_texture
+from selfhvd_cli.ops.nearby import highest_within
 from selfhvd_cli.ops.stencil import smooth
 from selfhvd_cli.restore.light import Light
 
@@ -67,10 +68,10 @@ def displacements(source: Light, picture: Light) -> Displacements:
         error = (change + gx * whole[:, :1] + gy * whole[:, 1:]).square()
         typical = (weight * error).mean((1, 2, 3), keepdim=True) / weight.mean((1, 2, 3), keepdim=True)
         weight = 1.0 / (1.0 + error / (4.0 * typical).clamp_min(1e-10))
-    clipped = F.max_pool2d(torch.maximum(source.clipped, picture.clipped), 2 * REACH + 1, stride=1, padding=REACH)
+    clipped = highest_within(torch.maximum(source.clipped, picture.clipped), REACH)
     blocks = block_means(products * (1.0 - clipped), 2)
     local = _solve(F.avg_pool2d(blocks, 5, stride=1, padding=2, count_include_pad=False), noise)
-    quarters = _quarters(blocks * (local.norm(dim=1, keepdim=True) < ASTRAY))
+    quarters = _quarters(blocks * (torch.hypot(*local.split(1, dim=1)) < ASTRAY))
     texture = least_texture(*quarters[:, :3].unbind(1))
     moves = _solve(quarters, noise * 0.01)
     # One that did not move at all is no evidence: something wrong elsewhere may have dragged the whole's along.

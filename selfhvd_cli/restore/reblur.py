@@ -11,6 +11,7 @@ from torch import Tensor
 
 from selfhvd_cli.ops.blocks import block_means
 from selfhvd_cli.ops.constants import numbers
+from selfhvd_cli.ops.nearby import highest_within
 from selfhvd_cli.ops.stencil import binomial
 from selfhvd_cli.restore.light import Light
 
@@ -67,7 +68,7 @@ def _least_error(missing: Tensor, clipped: Tensor, lamps: Tensor) -> Tensor:
     if missing.device.type == "cpu" and not bool((lamps > FAINT).any()):
         return _around(missing.square_())
     # How bright a clipped place of the input was, nobody knows, where light may have come to it from others.
-    near = F.max_pool2d(lamps, 2 * RADIUS + 1, stride=1, padding=RADIUS) > FAINT
+    near = highest_within(lamps, RADIUS) > FAINT
     known = 1.0 - clipped * near
     missing, beyond = missing.mul_(known), _blurred(lamps).mul_(known)
     slope, error, bend = _around(missing * beyond), _around(missing.square_()), _around(beyond.square_())
