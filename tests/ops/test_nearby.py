@@ -20,4 +20,5 @@ def test_one_bright_place_is_seen_as_far_as_the_reach() -> None:
     maps = torch.zeros(1, 1, 9, 9)
     maps[..., 4, 4] = 1.0
     seen = highest_within(maps, 2)[0, 0]
-    assert seen[2:7, 2:7].eq(1.0).all() and seen.sum() == 25
+    assert seen[2:7, 2:7].eq(1.0).all()
+    assert seen.sum() == 25
