@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from selfhvd_cli.pipeline import Ahead, Behind
 
@@ -27,6 +28,26 @@ def test_items_arrive_in_order_through_both_stages() -> None:
     assert seen == list(range(100))
     assert behind.done == 100
     assert stages_alive() == 0
+
+
+@pytest.mark.skipif("parallel backend: OpenMP" not in torch.__config__.parallel_info(), reason="one number for all")
+def test_what_stages_compute_leaves_the_other_threads_to_their_user() -> None:
+    before = torch.get_num_threads()
+
+    def helpers() -> Iterator[int]:
+        yield torch.get_num_threads()
+
+    seen: list[int] = []
+    torch.set_num_threads(3)
+    try:
+        with Ahead(helpers(), 1) as alone, Ahead(helpers(), 1, spread=True) as spread:
+            assert (list(alone), list(spread)) == ([1], [3])
+        with Behind(lambda _: seen.append(torch.get_num_threads()), 1) as behind:
+            behind.put(None)
+        assert seen == [1]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_source_runs_ahead_only_as_far_as_the_queue_is_deep() -> None:

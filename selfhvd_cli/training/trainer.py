@@ -144,7 +144,7 @@ class Trainer:
             yield batches
             return
         pinned = self.compute.device.type == "cuda"
-        with Ahead((batch.pinned() if pinned else batch for batch in batches), self.ahead) as ahead:
+        with Ahead((batch.pinned() if pinned else batch for batch in batches), self.ahead, spread=True) as ahead:
             yield iter(ahead)
 
     def _advance(self, batches: Iterator[Batch]) -> StepReport:
