@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -88,23 +89,34 @@ def _positions(flow: Tensor, size: Sequence[int], factor: int = 1, border: int =
 def _enlarged(coarse: Tensor, factor: int) -> Tensor:
     """Phases `[N, C, h, w, factor²]` of a map `[N, C, h + 2, w + 2]` enlarged bilinearly, without its first and last
     rows and columns; `factor` is even."""
-    # The first half of the phases lies between a value and the one before, the second between it and the one behind.
-    outer = 0.5 - 0.5 / factor
-    away = spaced(-outer, outer, factor, coarse.device)
     if coarse.device.type == "cpu":
         # A convolution that writes the phases of a cell side by side, from one channel in channels-last order.
-        shares = torch.stack(((-away).clamp_min(0.0), 1.0 - away.abs(), away.clamp_min(0.0)), dim=1)
-        kernels = (shares[:, None, :, None] * shares[None, :, None, :]).flatten(0, 1).unsqueeze(1)
         with torch.autocast("cpu", enabled=False):
-            cells = F.conv2d(coarse.flatten(0, 1).unsqueeze(-1).permute(0, 3, 1, 2), kernels)
+            cells = F.conv2d(coarse.flatten(0, 1).unsqueeze(-1).permute(0, 3, 1, 2), _enlarging(factor))
         return cells.permute(0, 2, 3, 1).unflatten(0, coarse.shape[:2])
     # Other devices may round what convolutions read.
     height, width = coarse.shape[2] - 2, coarse.shape[3] - 2
-    away = away.abs().view(2, -1)
+    away = _away(factor, coarse.device).abs().view(2, -1)
     sides = coarse.unfold(2, height, 2).permute(0, 1, 4, 3, 2).unsqueeze(5)
     rows = torch.lerp(coarse[:, :, 1:-1, :, None, None], sides, away).flatten(4, 5)
     sides = rows.unfold(3, width, 2).permute(0, 1, 2, 5, 4, 3).unsqueeze(6)
     return torch.lerp(rows[:, :, :, 1:-1, :, None, None], sides, away).flatten(4, 6)
+
+
+@cache
+def _enlarging(factor: int) -> Tensor:
+    """Kernels `[factor², 1, 3, 3]` that give the phases of a cell of the values around it."""
+    with torch.inference_mode(False):
+        away = _away(factor, torch.device("cpu"))
+        shares = torch.stack(((-away).clamp_min(0.0), 1.0 - away.abs(), away.clamp_min(0.0)), dim=1)
+        return (shares[:, None, :, None] * shares[None, :, None, :]).flatten(0, 1).unsqueeze(1)
+
+
+def _away(factor: int, device: torch.device) -> Tensor:
+    """How far phases lie from the value of their cell, `[factor]`, in cells: the first half between it and the one
+    before, the second between it and the one behind."""
+    outer = 0.5 - 0.5 / factor
+    return spaced(-outer, outer, factor, device)
 
 
 def _sample(image: Tensor, grid: Tensor, padding: str, mode: str) -> Tensor:
