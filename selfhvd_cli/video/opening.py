@@ -17,6 +17,7 @@ from selfhvd_cli.errors import InputFault
 from selfhvd_cli.threads import require_room, started_thread
 from selfhvd_cli.video.claims import refuse_impossible_claims
 from selfhvd_cli.video.completeness import has_index
+from selfhvd_cli.video.demuxers import ONLY_RECORDINGS, what_else
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
@@ -56,6 +57,8 @@ def open_input(path: Path, options: Mapping[str, str] | None = None) -> InputCon
             raise InputFault(f"{path}: {LOCKED}") from None
         if getattr(fault, "errno", None) == errno.ENOMEM:
             require_room()  # with enough of it left, the header asks for what no machine has
+        if isinstance(fault, av.FFmpegError) and (other := what_else(path)) is not None:
+            raise InputFault(f"{path}: {other}.") from fault
         if isinstance(fault, av.FFmpegError) and not has_index(path):
             raise InputFault(
                 f"{path}: cannot be read as a video (its index is missing, which cameras write at the end: "
@@ -99,7 +102,7 @@ def _open_in_time(path: Path, options: dict[str, str]) -> InputContainer:
                 av.open(
                     location(path),
                     "r",
-                    container_options=options,
+                    container_options={**options, **ONLY_RECORDINGS},
                     options=dict(PIXEL_LIMIT),
                     metadata_errors="replace",
                 )

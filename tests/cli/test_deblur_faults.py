@@ -49,7 +49,7 @@ def test_a_folder_without_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "empty"), (b"this is a letter, not a film\n" * 40, "cannot be read as a video")]
+    ("content", "said"), [(b"", "empty"), (b"this is a letter, not a film\n" * 40, "is text, not a recording")]
 )
 def test_files_that_are_no_video(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "clip.mp4").write_bytes(content)
@@ -189,7 +189,7 @@ def test_what_failed_before_an_interruption_is_said(clip: Path, monkeypatch: pyt
     monkeypatch.setattr(deblur_runs, "_run", interrupted)
     result = deblur(clip.parent / "broken.mp4", clip, "--json")
     assert result.exit_code == 130
-    assert "broken.mp4: cannot be read as a video" in result.stderr
+    assert "broken.mp4: is text, not a recording" in result.stderr
     told = json.loads(result.stdout)
     assert [each["code"] for each in told["failed"]] == [4]
     assert told["exit"] == {"code": 130, "name": "interrupted"}

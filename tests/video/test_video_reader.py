@@ -164,7 +164,7 @@ def test_a_file_cut_short_gives_what_is_left(clip: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("text.mp4", b"Dear diary, today I filmed nothing.\n" * 40, "cannot be read as a video"),
+        ("text.mp4", b"Dear diary, today I filmed nothing.\n" * 40, "is text, not a recording"),
         ("empty.mp4", b"", "0 bytes"),
         ("zeros.mov", bytes(5000), "cannot be"),
     ],

@@ -12,6 +12,7 @@ from av.video.format import VideoFormat
 
 from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.demuxers import ONLY_RECORDINGS
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import FULL_RANGE, ColorTags, HdrMetadata, VideoInfo
 from selfhvd_cli.video.opening import PIXEL_LIMIT, keep_libav_quiet, location, refuse_absurd_size
@@ -116,7 +117,9 @@ def read_picture(path: Path) -> av.VideoFrame:
     """
     keep_libav_quiet()
     try:
-        with av.open(location(path), "r", options=dict(PIXEL_LIMIT)) as container:
+        with av.open(
+            location(path), "r", container_options=dict(ONLY_RECORDINGS), options=dict(PIXEL_LIMIT)
+        ) as container:
             stream = container.streams.video[0]
             stream.codec_context.options = dict(PIXEL_LIMIT)
             refuse_absurd_size(path, stream.codec_context.width, stream.codec_context.height)
