@@ -127,8 +127,8 @@ def _video(job: CompareJob) -> Generator[CompareProgress, None, None]:
             writer.write(_composed(job, as_codes(one), as_codes(other)), time)
             yield CompareProgress("write", count, pair.total)
         assert writer is not None
-        note = writer.sound_note
-    yield _finished(job, count, notes=(f"no sound: {note}",) if note else ())
+        sound = f"no sound: {writer.sound_note}" if writer.sound_note else ""
+    yield _finished(job, count, notes=tuple(note for note in (pair.note, sound) if note))
 
 
 def _composed(job: CompareJob, one: Picture, other: Picture) -> Picture:
@@ -150,7 +150,7 @@ def _sheet(job: CompareJob) -> Generator[CompareProgress, None, None]:
         captions.append(looked.caption(rank, shown[rank]))
     picture = sheet(rows, captions, job.names)
     _write(job, _png(picture))
-    yield _finished(job, len(looked.times), shown)
+    yield _finished(job, len(looked.times), shown, notes=(looked.note,) if looked.note else ())
 
 
 def _crops(one: Tensor, other: Tensor) -> list[Picture]:
@@ -168,7 +168,7 @@ def _page(job: CompareJob) -> Generator[CompareProgress, None, None]:
     ]
     clip = yield from _clip(job, looked)
     report = yield from _scores(job, len(looked.times))
-    notes = [*report.notes, *clip.notes]
+    notes = [*((looked.note,) if looked.note else ()), *report.notes, *clip.notes]
     page = Page(
         title=job.title or " / ".join(job.names),
         names=job.names,

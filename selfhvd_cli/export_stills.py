@@ -16,6 +16,7 @@ from selfhvd_cli.errors import DiskFault, UsageFault
 from selfhvd_cli.moments import LONGEST, Moment, as_moment
 from selfhvd_cli.ops.orientation import upright
 from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.square_pixels import with_square_pixels
 from selfhvd_cli.quality.exif import exif_bytes
 from selfhvd_cli.quality.panels import as_codes
 from selfhvd_cli.quality.side_file import check_joins_no_frames
@@ -148,7 +149,8 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
             if target is not None:
                 since = frame.time - info.start_time
                 exif = exif_bytes(info.metadata, info.main_stream.metadata if info.streams else {}, since)
-                _write(target, upright(frame.rgb(), info.display_matrix), job.format, exif)
+                shown = upright(with_square_pixels(frame.rgb(), info.sample_aspect_ratio), info.display_matrix)
+                _write(target, shown, job.format, exif)
                 done.append(Still(target, skipped + frame.index, float(since), scores[frame.index]))
             if not targets:
                 break

@@ -51,6 +51,7 @@ def write_video(
     *,
     sound: bool = False,
     rotation: int = 0,
+    aspect: Fraction | None = None,
     tags: dict[str, str] | None = None,
 ) -> Path:
     """Frames as H.264 of high quality, optionally with a tone."""
@@ -60,6 +61,8 @@ def write_video(
         video = file.add_stream("libx264", rate=rate, options={"crf": "4", "preset": "ultrafast"})
         video.height, video.width = frames[0].shape[:2]
         video.pix_fmt = "yuv420p"
+        if aspect:
+            video.codec_context.sample_aspect_ratio = aspect
         if rotation:
             video.set_display_rotation(rotation)
         audio = file.add_stream("aac", rate=16000, layout="mono") if sound else None

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from selfhvd_cli.comparing.job import CompareJob, CompareProgress
 from selfhvd_cli.deblurring.span import Span, expected_frames, span_of
-from selfhvd_cli.ops.orientation import upright
+from selfhvd_cli.ops.orientation import on_its_side, upright
 from selfhvd_cli.ops.sharpness import sharpness
+from selfhvd_cli.ops.square_pixels import with_square_pixels
 from selfhvd_cli.quality.pairs import check_sizes, paired_frames
 from selfhvd_cli.training.sharpness import SharpFrames, find_sharp_frames
 from selfhvd_cli.video.info import VideoInfo
@@ -25,7 +26,7 @@ PAGE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Pair:
-    """Both videos, open; pictures come upright."""
+    """Both videos, open; pictures come as players show them."""
 
     readers: tuple[Reader, Reader]
     span: Span
@@ -35,11 +36,36 @@ class Pair:
     def info(self) -> VideoInfo:
         return self.readers[0].info
 
-    def pictures(self) -> Iterator[tuple[Fraction, Fraction, Tensor, Tensor]]:
-        """Time on either video's clock, and both pictures `[3, H, W]`."""
-        matrices = [reader.info.display_matrix for reader in self.readers]
+    @property
+    def lying(self) -> Reader | None:
+        """The video that has lost its orientation: what the other shows turned by a quarter, it shows as stored."""
+        one, other = self.readers
+        if on_its_side(one.info.display_matrix) == on_its_side(other.info.display_matrix):
+            return None
+        return other if on_its_side(one.info.display_matrix) else one
+
+    @property
+    def note(self) -> str:
+        """What to say about the one that has lost it; empty where none has."""
+        return f"{self.lying.info.path.name} has lost its orientation; it is shown as the other" if self.lying else ""
+
+    def frames(self) -> Iterator[tuple[Fraction, Fraction, Tensor, Tensor]]:
+        """Time on either video's clock, and both pictures `[3, H, W]` as stored."""
         for one, other in paired_frames(*self.readers):
-            yield one.time, other.time, upright(one.rgb(), matrices[0]), upright(other.rgb(), matrices[1])
+            yield one.time, other.time, one.rgb(), other.rgb()
+
+    def pictures(self) -> Iterator[tuple[Fraction, Fraction, Tensor, Tensor]]:
+        """Time on either video's clock, and both pictures `[3, H, W]`, upright and with square pixels."""
+        infos = [reader.info for reader in self.readers]
+        aspect = infos[0].sample_aspect_ratio or infos[1].sample_aspect_ratio
+        matrices = [info.display_matrix for info in infos]
+        if self.lying is not None:
+            matrices = [next(matrix for matrix in matrices if on_its_side(matrix))] * 2
+        for one, other, *pair in self.frames():
+            shown = [
+                upright(with_square_pixels(each, aspect), matrix) for each, matrix in zip(pair, matrices, strict=True)
+            ]
+            yield one, other, shown[0], shown[1]
 
 
 @contextmanager
@@ -76,6 +102,9 @@ class Looked:
     begins: tuple[Fraction, Fraction]
     """Where the comparison begins in each video, seconds after that video's first frame."""
 
+    note: str = ""
+    """What to say about how they are shown."""
+
     def caption(self, rank: str, index: int) -> str:
         before, after = self.first.scores[index], self.second.scores[index]
         return f"{rank}: frame {index}, {self.times[index]:.2f} s, sharpness {before:.0f} to {after:.0f}"
@@ -87,7 +116,8 @@ def look(job: CompareJob) -> Generator[CompareProgress, None, Looked]:
     scores: tuple[list[float], list[float]] = ([], [])
     begins = (Fraction(0), Fraction(0))
     with opened(job) as pair:
-        for one, other, *pictures in pair.pictures():
+        note = pair.note
+        for one, other, *pictures in pair.frames():
             if not times:
                 infos = [reader.info for reader in pair.readers]
                 begins = (one - infos[0].start_time, other - infos[1].start_time)
@@ -96,7 +126,7 @@ def look(job: CompareJob) -> Generator[CompareProgress, None, Looked]:
                 listed.append(float(sharpness(picture.unsqueeze(0))[0]))
             yield CompareProgress("look", len(times), pair.total)
     seconds = tuple(float(time - times[0]) for time in times)
-    return Looked(seconds, find_sharp_frames(scores[0]), find_sharp_frames(scores[1]), begins)
+    return Looked(seconds, find_sharp_frames(scores[0]), find_sharp_frames(scores[1]), begins, note)
 
 
 def stills(job: CompareJob, shown: Mapping[str, int]) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:

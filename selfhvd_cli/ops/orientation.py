@@ -20,8 +20,15 @@ def upright(picture: Tensor, matrix: Sequence[int] | None) -> Tensor:
     if matrix is None:
         return picture
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
-    if abs(b) + abs(c) > abs(a) + abs(d):
+    if on_its_side(matrix):
         picture = picture.transpose(-1, -2)
         a, d = c, b
     flipped = [axis for axis, sign in ((-1, a), (-2, d)) if sign < 0]
     return picture.flip(flipped) if flipped else picture
+
+
+def on_its_side(matrix: Sequence[int] | None) -> bool:
+    """Whether a stored picture has to be turned by a quarter, which swaps width and height."""
+    if matrix is None:
+        return False
+    return abs(matrix[1]) + abs(matrix[3]) > abs(matrix[0]) + abs(matrix[4])

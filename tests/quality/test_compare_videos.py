@@ -99,6 +99,43 @@ def test_a_turned_video_is_shown_upright(tmp_path: Path) -> None:
     assert np.abs(shown[inside, :64].astype(int) - expected[::-1, ::-1][inside]).mean() > 40
 
 
+@pytest.mark.parametrize("ending", ["mp4", "png", "html"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_has_lost_its_orientation_is_shown_as_the_other(tmp_path: Path, order: int, ending: str) -> None:
+    frames = shaken([0, 1], 96, 64)
+    kept = write_video(tmp_path / "kept.mp4", frames, rotation=-90)
+    lost = write_video(tmp_path / "lost.mp4", frames)
+    made = compare(
+        *(kept, lost)[::order],
+        tmp_path / f"out.{ending}",
+        labels=("", ""),
+        metrics="sharpness" if ending == "html" else None,
+    )
+    assert "lost.mp4 has lost its orientation; it is shown as the other" in made.notes
+    if ending == "mp4":
+        shown = decoded(made.target)[0]
+        assert shown.shape == (96, 64 * 2 + 4, 3)
+        assert np.abs(shown[20:, :64].astype(int) - shown[20:, 68:]).mean() < 25
+        assert np.abs(shown[20:, :64].astype(int) - shown[20:, 68:][::-1, ::-1]).mean() > 40
+
+
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"),
+    [(Fraction(4, 3), 0, (64, 128)), (Fraction(2, 3), 0, (96, 96)), (Fraction(4, 3), -90, (128, 64))],
+)
+def test_pixels_that_are_not_square_are_shown_as_players_do(
+    tmp_path: Path, aspect: Fraction, rotation: int, size: tuple[int, int]
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", shaken([0, 1], 96, 64), aspect=aspect, rotation=rotation)
+    height, width = size
+    assert decoded(compare(clip, clip, tmp_path / "out.mp4").target)[0].shape == (height, 2 * width + 4, 3)
+    assert decoded(compare(clip, clip, tmp_path / "split.mp4", layout="split").target)[0].shape == (height, width, 3)
+    sheet = cv2.imread(str(compare(clip, clip, tmp_path / "sheet.png").target))
+    assert sheet.shape[1] == 2 * width + 4
+    page = compare(clip, clip, tmp_path / "page.html", metrics="sharpness").target.read_text(encoding="utf-8")
+    assert f'"width": {width}, "height": {height}' in page
+
+
 def test_a_sheet_shows_worst_median_and_best_at_full_size(tmp_path: Path) -> None:
     blurred, sharp = shaken([0, 3, 1], 80, 60), shaken([0, 0, 0], 80, 60)
     one, other = write_folder(tmp_path / "one", blurred), write_folder(tmp_path / "other", sharp)

@@ -66,6 +66,16 @@ def test_pictures_are_named_as_the_clip_is(tmp_path: Path, monkeypatch: pytest.M
     assert [one.path for one in still("clip.mp4", count=1, overwrite=True)] == [Path("clip_00000.jpg")]
 
 
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"), [("4/3", 0, (128, 64)), ("2/3", 0, (96, 96)), ("4/3", -90, (64, 128))]
+)
+def test_pictures_are_as_wide_as_players_show_them(
+    tmp_path: Path, aspect: str, rotation: int, size: tuple[int, int]
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", shaken([0], 96, 64), aspect=Fraction(aspect), rotation=rotation)
+    assert Image.open(still(clip)[0].path).size == size
+
+
 def test_distance_beats_sharpness() -> None:
     times = [Fraction(index, 10) for index in range(10)]
     scores = [9.0, 8.0, 7.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 3.0]
