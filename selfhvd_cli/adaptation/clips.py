@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress
+from selfhvd_cli.counting import counted
 from selfhvd_cli.deblurring.span import expected_frames, span_of
 from selfhvd_cli.errors import DiskFault, InputFault
 from selfhvd_cli.ops.sharpness import sharpness
@@ -133,7 +134,7 @@ def _decode(job: AdaptJob, path: Path, title: str, segment: int) -> Generator[Ad
 def why_useless(shot: Shot) -> str:
     """Why nothing can be learned from a shot, in words; empty where something can."""
     if len(shot) < SHORTEST:
-        return f"it has {len(shot)} frames, and learning needs at least {SHORTEST}"
+        return f"it has {counted(len(shot), 'frame')}, and learning needs at least {SHORTEST}"
     if max(shot.sharp.scores) < FLAT:
         return "it shows nothing with edges (black, fog, or a covered lens)"
     share = contrast(shot.sharp)
@@ -162,16 +163,16 @@ def _require_enough(materials: list[Material]) -> None:
     shots = [shot for material in materials for shot in material.shots]
     if not shots:
         first = materials[0]
-        others = f" The other {len(materials) - 1} clips are no better." if len(materials) > 1 else ""
+        others = ", and the other clips are no better" if len(materials) > 1 else ""
         raise InputFault(
-            f"{first.path}: nothing to learn here, for {first.why_not}.{others} "
+            f"{first.path}: nothing to learn here, for {first.why_not}{others}. "
             f"Run selfhvd deblur without adapting; selfhvd inspect shows each frame's sharpness."
         )
     found = sum(len(shot.sharp.above) for shot in shots)
     if found < ENOUGH and sum(len(shot) for shot in shots) < 4 * ENOUGH:
         raise InputFault(
-            f"{materials[0].path}: {found} sharp frames found, adaptation needs {ENOUGH}; take more of the clip, add "
-            "other clips from the same phone, or run selfhvd deblur without adapting."
+            f"{materials[0].path}: {counted(found, 'sharp frame')} found, adaptation needs {ENOUGH}; take more of the "
+            "clip, add other clips from the same phone, or run selfhvd deblur without adapting."
         )
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.moments import Moment
 from selfhvd_cli.video.info import VideoInfo
@@ -38,7 +39,9 @@ def span_of(path: Path, start: Moment | None, duration: Moment | None) -> Span:
     times = _frame_times(path, begin, first + length + 1)
     if first:
         if len(times) <= first:
-            raise InputFault(f"{path}: --start {start} lies behind the last frame; it has {len(times)} frames.")
+            raise InputFault(
+                f"{path}: --start {start} lies behind the last frame; it has {counted(len(times), 'frame')}."
+            )
         begin = times[first]
     if duration is None or duration.unit != "f":
         return Span(begin, _seconds(duration))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 WIDEST = 4
-"""Times that a pixel may be wider than high, or higher than wide; anamorphic film has 2, what claims more is damaged."""
+"""Times that a pixel may be wider than high, or higher than wide. Anamorphic film has 2; more is damage."""
 
 
 def with_square_pixels(picture: Tensor, aspect: Fraction | None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import InputFault
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.info import VideoInfo
@@ -37,9 +38,9 @@ def paired_frames(one: Reader, other: Reader) -> Iterator[tuple[SourceFrame, Sou
         if first is None or second is None:
             ended, going = (one.info, other.info) if first is None else (other.info, one.info)
             length = going.frame_count
-            more = f"{length} frames" if length and length > count else f"more than {count}"
+            more = counted(length, "frame") if length and length > count else f"more than {count}"
             raise Unlike(
-                f"{ended.path} has {count} frames, {going.path} has {more}: they cannot be compared frame by frame; "
-                "cut both to the same stretch with --start and --duration."
+                f"{ended.path} has {counted(count, 'frame')}, {going.path} has {more}: they cannot be compared "
+                "frame by frame; cut both to the same stretch with --start and --duration."
             )
         yield first, second

@@ -100,7 +100,9 @@ class FolderReader:
             count += 1
             yield frame
         if count == 0:
-            raise InputFault(f"{self.info.path}: none of its {len(self.paths)} frames lies in the asked stretch.")
+            raise InputFault(
+                f"{self.info.path}: none of its {counted(len(self.paths), 'frame')} lies in the asked stretch."
+            )
 
     def _refuse_other_coding(self, path: Path, pixel_format: str | None) -> None:
         coding = _coding(pixel_format) if pixel_format is not None else None
