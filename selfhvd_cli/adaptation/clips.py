@@ -171,8 +171,8 @@ def _require_enough(materials: list[Material]) -> None:
     found = sum(len(shot.sharp.above) for shot in shots)
     if found < ENOUGH and sum(len(shot) for shot in shots) < 4 * ENOUGH:
         raise InputFault(
-            f"{materials[0].path}: {counted(found, 'sharp frame')} found, adaptation needs {ENOUGH}; take more of the "
-            "clip, add other clips from the same phone, or run selfhvd deblur without adapting."
+            f"{materials[0].path}: {counted(found, 'sharp frame')} found, adaptation needs {ENOUGH}; take more of "
+            "the clip, add other clips from the same phone, or run selfhvd deblur without adapting."
         )
 
 
