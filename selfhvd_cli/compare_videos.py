@@ -237,8 +237,9 @@ def _scores(job: CompareJob, frames: int) -> Generator[CompareProgress, None, Sc
         seed=job.seed,
     )
     report = None
+    names = dict(zip(score.videos, job.columns, strict=True))
     for step in score_steps(score):
-        yield CompareProgress(f"score {step.video.name}", step.done, step.total)
+        yield CompareProgress(f"score {names[step.video]}", step.done, step.total)
         report = step.report
     assert report is not None
     return report

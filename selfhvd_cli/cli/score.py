@@ -90,16 +90,19 @@ def score(
 def _score(console: Console, videos: tuple[Path, ...], metrics: str | None, **given: Any) -> ScoreReport:
     from selfhvd_cli.quality.job import ScoreJob
     from selfhvd_cli.quality.metrics import parse_names
+    from selfhvd_cli.quality.names import short_names
     from selfhvd_cli.score_video import score_steps
 
     job = ScoreJob(videos=videos, metrics=parse_names(metrics), **given)
+    names = dict(zip(videos, short_names(videos), strict=True))
     with paced_display(console, "score") as show:
         return run_through(
-            score_steps(job), lambda step: step.report, lambda step: show(step.video.name, step.done, step.total)
+            score_steps(job), lambda step: step.report, lambda step: show(names[step.video], step.done, step.total)
         )
 
 
 def _say(console: Console, report: ScoreReport) -> None:
+    from selfhvd_cli.quality.names import short_names
     from selfhvd_cli.quality.report import table
 
     if report.reference is not None:
@@ -112,6 +115,7 @@ def _say(console: Console, report: ScoreReport) -> None:
 
 
 def _plot(report: ScoreReport) -> bytes:
+    from selfhvd_cli.quality.names import short_names
     from selfhvd_cli.quality.plots import Series, plot_bytes, plot_scores
     from selfhvd_cli.training.sharpness import SEGMENT, find_sharp_frames
 
@@ -123,14 +127,3 @@ def _plot(report: ScoreReport) -> bytes:
             times = [video.times[frame] for frame in one.frames]
             sharp.append(Series(name, times, one.values, found.indices, found.threshold))
     return plot_bytes(plot_scores(report, names, sharp), "png")
-
-
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """The paths' last parts, as many as tell them apart."""
-    from selfhvd_cli.quality.names import readable
-
-    for depth in range(1, 8):
-        names = [readable("/".join(path.parts[-depth:])) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    return [readable(path) for path in paths]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.moments import Moment
-from selfhvd_cli.quality.names import readable
+from selfhvd_cli.quality.names import readable, short_names
 from selfhvd_cli.quality.report import ScoreReport
 from selfhvd_cli.video.comparison import MUXERS
 
@@ -91,16 +91,17 @@ class CompareJob:
 
     @property
     def names(self) -> tuple[str, str]:
-        one, other = self.labels or (self.first.name, self.second.name)
-        if self.labels is None and one == other:
-            one, other = str(self.first), str(self.second)
-        return readable(one), readable(other)
+        """Of the two that are shown."""
+        return self.columns[0], self.columns[1]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all videos that are scored."""
-        others = [str(path) if path.name in self.names else path.name for path in self.also]
-        return (*self.names, *(readable(name) for name in others))
+        if self.labels is None:
+            return tuple(short_names((self.first, self.second, *self.also)))
+        labels = tuple(readable(label) for label in self.labels)
+        others = zip(short_names(self.also), self.also, strict=True)
+        return (*labels, *(readable(path) if name in labels else name for name, path in others))
 
 
 @dataclass(frozen=True)

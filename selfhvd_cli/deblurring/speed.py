@@ -18,7 +18,12 @@ class Speed:
         self._points: deque[tuple[float, int]] = deque()
 
     def reach(self, done: int, now: float) -> None:
-        """Note that `done` frames were finished at `now`, in seconds of any steady clock."""
+        """Note that `done` frames were finished at `now`, in seconds of any steady clock.
+
+        Fewer than before are the first of other work, such as the next video of a list.
+        """
+        if self._points and done < self._points[-1][1]:
+            self._points.clear()
         if done == 0 or (self._points and done == self._points[-1][1]):
             return
         self._points.append((now, done))

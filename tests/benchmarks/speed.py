@@ -6,6 +6,7 @@ memory    peak memory against length, resolution and window of a clip, and with 
 start     how soon `--help` answers, and how soon the first frame of a clip is done
 adapt     steps a second of adapt beside a plain arrangement of the same, and where the time of a step goes
 commands  what a frame asks of an accelerator: commands, and times it is waited for; counted, not timed
+least     what a frame takes whatever its size, which bounds the frames a second beside a fast device
 host      what the processor does for each frame beside an accelerator, which bounds its frames a second
 crew      what the first of several processes does for each frame that the others restore
 cuda      of a GPU: idle share, frames a second, what bounds them; says so where there is none
@@ -27,6 +28,7 @@ PARTS = {
     "start": "command_start",
     "adapt": "adapt_steps",
     "commands": "device_commands",
+    "least": "least_time",
     "host": "host_work",
     "crew": "crew_work",
     "cuda": "command_cuda",

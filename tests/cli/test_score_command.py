@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -33,6 +34,26 @@ def test_two_videos(tmp_path: Path) -> None:
     assert data["videos"][1]["scores"][0]["direction"] == "better"
     assert len(table.read_text().splitlines()) == 1 + 2 * 4 + 4
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", ["score", "compare"])
+def test_clips_of_one_name_are_told_apart_while_it_works(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [write_folder(tmp_path / name / "shot", shaken([0, 1, 2, 1])) for name in ("before", "after")]
+    seconds = itertools.count()
+    monkeypatch.setattr("selfhvd_cli.cli.progress.time.monotonic", lambda: float(next(seconds)))
+    target = ["-o", str(tmp_path / "page.html")] if command == "compare" else []
+    words = [command, *map(str, clips), "--metrics", "sharpness", "--progress", "json", *target]
+    result = CliRunner().invoke(selfhvd, words)
+    assert result.exit_code == 0, result.stderr
+    lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    scored = [line for line in lines if "shot" in line["phase"]]
+    assert [phase.removeprefix("score ") for phase in dict.fromkeys(line["phase"] for line in scored)] == [
+        "before/shot",
+        "after/shot",
+    ]
+    assert all(line["rate"] is None or line["rate"] > 0 for line in scored)
 
 
 def test_equal_pictures_are_valid_json(tmp_path: Path) -> None:

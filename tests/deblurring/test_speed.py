@@ -36,6 +36,17 @@ def test_a_machine_that_slows_is_followed() -> None:
     assert len(speed._points) <= MEMORY + 3
 
 
+def test_a_count_that_begins_again_is_measured_anew() -> None:
+    speed = Speed()
+    for frame in range(1, 6):
+        speed.reach(frame, float(frame))
+    for frame in range(1, 6):
+        speed.reach(frame, 10.0 + frame / 2)
+        left = speed.seconds_left(frame, 5)
+        assert left is None or left >= 0
+    assert speed.rate == pytest.approx(2.0)
+
+
 def test_bursts_are_evened_out() -> None:
     speed = Speed()
     for burst in range(20):
