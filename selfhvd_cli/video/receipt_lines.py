@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from selfhvd_cli.counting import counted
-from selfhvd_cli.video.container import COARSE_CLOCKS, describe_stream
+from selfhvd_cli.video.container import COARSE_CLOCKS, Layout, describe_stream
 from selfhvd_cli.video.covers import is_cover
 from selfhvd_cli.video.info import Chapter, VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, chapters_within
@@ -14,6 +14,7 @@ from selfhvd_cli.video.picture_comparison import compare_pictures
 from selfhvd_cli.video.probe import probe
 from selfhvd_cli.video.receipt import Receipt
 from selfhvd_cli.video.stream_comparison import compare_streams
+from selfhvd_cli.video.tags import DATE_TAGS
 
 FRAME_TIMES = "frame times"
 
@@ -35,15 +36,25 @@ def say_plan(receipt: Receipt, job: Job, opened: Opened) -> None:
         )
     if like.alpha_beside:
         receipt.leave_out("transparency", f"{like.codec} is decoded without it")
-    if job.trimmed:
-        dates = ", capture dates moved to the new beginning" if job.start else ""
-        receipt.note("trimmed", f"sound is cut between its packets{dates}")
+    if job.trimmed and (said := _trimming(job, layout)):
+        receipt.note("trimmed", ", ".join(said))
     if job.time_base != like.time_base:
         receipt.change(FRAME_TIMES, f"{layout.muxer} holds evenly spaced frames only")
     tick = COARSE_CLOCKS.get(layout.muxer)
     if tick is not None and (job.time_base / tick).denominator != 1:
         rounded = f"{layout.muxer} rounds them to {float(tick * 1000):.3g} ms; mp4 and mov do not"
         receipt.change(FRAME_TIMES, rounded)
+
+
+def _trimming(job: Job, layout: Layout) -> list[str]:
+    """What else trimming does to a clip than to take a part of its frames."""
+    taken = layout.copied | frozenset(layout.carried)
+    sound = any(stream.kind == "audio" and stream.index in taken for stream in job.like.streams)
+    dated = any(name.lower() in DATE_TAGS for name in job.like.metadata)
+    return [
+        *(["sound is cut between its packets"] if sound else []),
+        *(["capture dates moved to the new beginning"] if job.start and dated else []),
+    ]
 
 
 def say_result(

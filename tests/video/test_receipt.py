@@ -169,10 +169,15 @@ def test_frames_are_at_their_own_times_only_where_nothing_changed_them(clip: Cal
         assert ("frame times" in named(receipt)) == (not why)
 
 
-def test_dates_are_said_to_be_moved_only_where_the_beginning_is_cut_off(clip: Callable[..., Path]) -> None:
-    source = clip("in.mp4", frames=30)
-    whole = str(copy(source, source.with_name("a.mp4"), duration=Fraction(1, 2)))
-    late = str(copy(source, source.with_name("b.mp4"), start=Fraction(1, 2)))
-    assert "trimmed" in whole
-    assert "dates" not in whole
-    assert "capture dates moved" in late
+@pytest.mark.parametrize("start", [None, Fraction(1, 2)])
+@pytest.mark.parametrize("dated", [False, True])
+@pytest.mark.parametrize("sound", [False, True])
+def test_what_trimming_does_is_said_where_it_does_it(
+    clip: Callable[..., Path], sound: bool, dated: bool, start: Fraction | None
+) -> None:
+    tags = {"creation_time": "2024-01-24T14:50:14.000000Z"} if dated else {"title": "Garden"}
+    source = clip("in.mp4", frames=30, sound=sound, tags=tags)
+    receipt = copy(source, source.with_name("a.mp4"), **({"start": start} if start else {"duration": Fraction(1, 2)}))
+    said = ["sound is cut between its packets"] * sound
+    said += ["capture dates moved to the new beginning"] * (dated and start is not None)
+    assert [line.reason for line in receipt.notes if line.what == "trimmed"] == ([", ".join(said)] if said else [])
