@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import struct
+from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,7 +37,7 @@ from selfhvd_cli.video.opening import (
 from selfhvd_cli.video.side_data import SideData, carries, extras, side_data
 
 PROBE_PACKETS = 600
-"""Packets of the main stream tried until one frame decodes."""
+"""Packets tried until a frame of the main stream decodes, or looked at to tell which stream that is."""
 
 
 def probe(path: Path, place: int | None = None) -> VideoInfo:
@@ -76,15 +80,28 @@ def main_video(container: InputContainer, path: Path, place: int | None = None) 
     decodable = [stream for stream in shown if stream.codec_context is not None]
     if not decodable:
         raise InputFault(f"{path}: its video is in a format this build of FFmpeg cannot decode.")
-    counted = all(stream.frames for stream in decodable)
+    if len(decodable) == 1:
+        return decodable[0]
+    stated = {stream.index: stream.frames for stream in decodable}
+    frames = stated if all(stated.values()) else _frames_at_first(path, list(stated))
 
     def weight(stream: VideoStream) -> tuple[bool, bool, int]:
         area = stream.codec_context.width * stream.codec_context.height
         # Of a motion photo's few seconds a stretch can have less picture data than the still beside it.
-        moves = counted and stream.frames > 1
-        return moves, bool(stream.disposition & Disposition.default), area * (stream.frames if counted else 1)
+        moves = frames[stream.index] > 1
+        return moves, bool(stream.disposition & Disposition.default), area * frames[stream.index]
 
     return max(decodable, key=weight)
+
+
+def _frames_at_first(path: Path, indices: Sequence[int]) -> dict[int, int]:
+    """Frames of streams, of which the file states no number, among the first that it holds; at least one of each."""
+    counts = dict.fromkeys(indices, 1)
+    with open_input(path) as container, contextlib.suppress(av.FFmpegError, ValueError):
+        packets = container.demux([container.streams[index] for index in indices])
+        held = Counter(packet.stream_index for packet in itertools.islice(packets, PROBE_PACKETS) if packet.size)
+        counts |= {index: count for index, count in held.items() if index in counts}
+    return counts
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
