@@ -95,6 +95,9 @@ LIKE: Mapping[str, str] = {
 FALLBACKS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 """Tried in turn where the container cannot hold the first choice."""
 
+CANNOT_HOLD = "cannot hold"
+"""What tells the encoders that a container has no place for from those that do not open."""
+
 UNFIT: Mapping[str, frozenset[str]] = {
     "avi": frozenset(("h264", "hevc", "av1", "vp9", "prores")),
     "mov": frozenset(("av1", "vp9")),
@@ -185,7 +188,7 @@ def open_test(plan: EncoderPlan, width: int, height: int, time_base: Fraction) -
 def refuse_unavailable(encoding: Encoding, muxer: str, tried: list[str]) -> EnvironmentFault | UsageFault:
     """The fault for a request that no encoder meets."""
     why = "; ".join(tried) or "none is built in"
-    if encoding.codec is not None and any("cannot hold" in each for each in tried):
+    if encoding.codec is not None and any(CANNOT_HOLD in each for each in tried):
         return UsageFault(f"--codec {encoding.codec}: {why}. Write to a .mkv file, or choose another codec.")
     return EnvironmentFault(f"no video encoder for {muxer} works here ({why}); see selfhvd doctor.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from selfhvd_cli.allotment import processors
 from selfhvd_cli.video.container import QUICKTIME, Layout, clock_of, container_options
 from selfhvd_cli.video.covers import read_cover
 from selfhvd_cli.video.encoders import (
+    CANNOT_HOLD,
     UNFIT,
     EncoderPlan,
     Encoding,
@@ -90,14 +91,19 @@ def open_output(job: Job) -> Opened:
     for plan in plan_encoders(job.like, job.encoding, job.layout.muxer):
         opened = _open_with(job, plan, tried)
         if opened is not None:
-            return opened
+            return replace(opened, tried=_told(tried))
     raise refuse_unavailable(job.encoding, job.layout.muxer, tried)
+
+
+def _told(tried: list[str]) -> tuple[str, ...]:
+    """What the user is told of the choice: fallbacks that a container cannot hold, nobody asked for."""
+    return tuple(each for place, each in enumerate(tried) if place == 0 or CANNOT_HOLD not in each)
 
 
 def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
     like, muxer = job.like, job.layout.muxer
     if plan.family in UNFIT.get(muxer, ()):
-        tried.append(f"{muxer} cannot hold {plan.family}")
+        tried.append(f"{muxer} {CANNOT_HOLD} {plan.family}")
         return None
     options = container_options(job.layout, like, job.trimmed)
     with ExitStack() as unused:
@@ -109,7 +115,7 @@ def _open_with(job: Job, plan: EncoderPlan, tried: list[str]) -> Opened | None:
         try:
             stream = _add_streams(job, output, plan, copier)
         except ValueError:
-            tried.append(f"{muxer} cannot hold {plan.family}")
+            tried.append(f"{muxer} {CANNOT_HOLD} {plan.family}")
             return None
         ordinary = min(like.width, like.height) >= ORDINARY and like.width % 2 == like.height % 2 == 0
         if plan.encoder not in PROVEN or not ordinary:

@@ -150,6 +150,12 @@ def test_a_codec_that_a_container_does_not_give_back_becomes_another(
     assert probe(target).codec == ("h264" if refused else codec)
 
 
+def test_only_the_codec_of_the_source_is_said_to_have_no_place(clip: Callable[..., Path]) -> None:
+    source = clip("a.mp4", frames=2, size=(128, 128), sound=False)
+    receipt = copy(source, source.with_name("out.webm"))
+    assert [line.reason for line in receipt.notes if line.what == "encoder"] == ["webm cannot hold h264"]
+
+
 @pytest.mark.parametrize("codec", CHOICES)
 @pytest.mark.parametrize("ending", ["mp4", "mov", "3gp", "mkv", "webm", "avi", "ts"])
 def test_a_codec_that_is_asked_for_comes_back_or_is_refused_at_once(
