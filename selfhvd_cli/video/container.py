@@ -13,6 +13,7 @@ from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.boxes import parse
 from selfhvd_cli.video.covers import attachable, is_cover
 from selfhvd_cli.video.donor import Donor, donor
+from selfhvd_cli.video.encoders import UNFIT, Encoding, first_family
 from selfhvd_cli.video.info import StreamInfo, VideoInfo
 from selfhvd_cli.video.passthrough import Verdict, muxable
 
@@ -70,7 +71,7 @@ class Layout:
     left_out: tuple[Verdict, ...] = field(default=())
 
 
-def plan_layout(target: Path, like: VideoInfo, trimmed: bool) -> Layout:
+def plan_layout(target: Path, like: VideoInfo, encoding: Encoding, trimmed: bool) -> Layout:
     """Decide on the container and try every stream in it, before the long run.
 
     Raises:
@@ -84,7 +85,9 @@ def plan_layout(target: Path, like: VideoInfo, trimmed: bool) -> Layout:
     origin = donor(like.path) if like.container.startswith("mov") else None
     source = origin if muxer in QUICKTIME else None
     if source is not None and muxer != "3gp" and target.suffix.lower() == like.path.suffix.lower():
-        muxer = "mov" if source.quicktime else "mp4"  # phones also call QuickTime files .mp4
+        # Phones also call QuickTime files .mp4; the name is believed where QuickTime has no place for the codec.
+        fits = first_family(like, encoding) not in UNFIT["mov"]
+        muxer = "mov" if source.quicktime and (fits or muxer == "mov") else "mp4"
     same_kind = source is not None and source.quicktime == (muxer == "mov")
     copied, carried, covers, attached, left_out = set(), [], [], [], []
     chapters = _chapter_tracks(origin, like) if origin is not None and (source is None or trimmed) else set()

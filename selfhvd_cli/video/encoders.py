@@ -139,9 +139,14 @@ def plan_encoders(like: VideoInfo, encoding: Encoding, muxer: str) -> Iterator[E
 
     The writer takes the first that opens.
     """
-    families = [encoding.codec] if encoding.codec else [LIKE.get(like.codec, "h264"), *FALLBACKS]
+    families = [first_family(like, encoding), *([] if encoding.codec else FALLBACKS)]
     plans = list(_plans(like, encoding, muxer, list(dict.fromkeys(families))))
     yield from sorted(plans, key=lambda plan: _bits(plan.pixel_format) < min(like.bit_depth, ENOUGH_BITS))
+
+
+def first_family(like: VideoInfo, encoding: Encoding) -> str:
+    """The codec to write: the one asked for, or else the nearest to the source's."""
+    return encoding.codec or LIKE.get(like.codec, "h264")
 
 
 def _plans(like: VideoInfo, encoding: Encoding, muxer: str, families: list[str]) -> Iterator[EncoderPlan]:

@@ -30,7 +30,7 @@ def try_encoder(
         UsageFault: the suffix names no container, or it cannot hold what is asked for.
         EnvironmentFault: no encoder works.
     """
-    layout = plan_layout(target, like, trimmed=bool(start) or duration is not None)
+    layout = plan_layout(target, like, encoding, trimmed=bool(start) or duration is not None)
     with tempfile.TemporaryDirectory(prefix="selfhvd-") as folder:
         trial = Job(Path(folder) / "trial", like, layout, encoding, start or Fraction(0), duration)
         try:

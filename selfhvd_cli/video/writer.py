@@ -58,7 +58,7 @@ class VideoWriter:
             raise UsageFault(f"{target}: is a folder; name the output file.")
         self.file = OutputFile(target, like.path, overwrite)
         self.like = like
-        layout = plan_layout(target, like, trimmed=bool(start) or duration is not None)
+        layout = plan_layout(target, like, encoding, trimmed=bool(start) or duration is not None)
         self.job = Job(self.file.part, like, layout, encoding, start or Fraction(0), duration)
         self.receipt = Receipt()
         """What was kept and what was not; complete once the writer has been left."""

@@ -177,6 +177,18 @@ def test_a_codec_that_is_asked_for_comes_back_or_is_refused_at_once(
         assert ending != "mkv"
 
 
+@pytest.mark.parametrize(("codec", "quicktime"), [("av1", False), ("hevc", True)])
+def test_a_quicktime_file_called_mp4_becomes_one_where_the_codec_asks_for_it(
+    clip: Callable[..., Path], codec: str, quicktime: bool
+) -> None:
+    recording = clip("a.mov", frames=2, size=(128, 128))
+    source = recording.rename(recording.with_suffix(".mp4"))
+    target = source.with_name("out.mp4")
+    copy(source, target, Encoding(codec=codec))
+    assert probe(target).codec == codec
+    assert (b"qt  " in target.read_bytes()[:16]) == quicktime
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists open files there")
 @pytest.mark.parametrize(("name", "codec"), [("out.webm", None), ("out.mp4", "prores")])
 def test_what_was_tried_in_vain_is_closed(clip: Callable[..., Path], name: str, codec: str | None) -> None:
