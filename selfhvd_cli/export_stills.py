@@ -30,6 +30,14 @@ from selfhvd_cli.video.reader import UNREADABLE, open_reader
 FORMATS = {"jpg": "jpeg", "png": "png"}
 JPEG_QUALITY = 95
 
+ENDINGS = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png"}
+"""Formats by the name of a file."""
+
+OTHER_ENDINGS = frozenset((".avif", ".bmp", ".gif", ".heic", ".heif", ".tif", ".tiff", ".webp"))
+"""Of pictures, too: who gives one expects a picture, and no folder of that name."""
+
+COUNT = 3
+
 APART = Fraction(1, 2)
 """Seconds between two exported frames, so that three pictures are not one picture three times."""
 
@@ -39,14 +47,14 @@ class StillJob:
     """Which pictures to export, and where to."""
 
     source: Path
-    folder: Path | None = None
-    """Where to; None is beside the clip."""
+    target: Path | None = None
+    """A folder, made where there is none, or a file for one picture: its ending tells. None is beside the clip."""
 
-    count: int = 3
-    """Pictures at most."""
+    count: int | None = None
+    """Pictures at most; None is 1 for a file, else 3."""
 
-    format: str = "jpg"
-    """jpg or png."""
+    format: str | None = None
+    """jpg or png; None is that of the file, else jpg."""
 
     apart: Fraction = APART
     """Seconds at least between two of them."""
@@ -54,6 +62,23 @@ class StillJob:
     start: Moment | None = None
     duration: Moment | None = None
     overwrite: bool = False
+
+    @property
+    def one_file(self) -> bool:
+        """Whether the target is a picture's, and no folder."""
+        return self.target is not None and self.target.suffix.lower() in ENDINGS and not self.target.is_dir()
+
+    @property
+    def pictures(self) -> int:
+        """Pictures at most."""
+        return self.count or (1 if self.one_file else COUNT)
+
+    @property
+    def kind(self) -> str:
+        """jpg or png."""
+        if self.format is None and self.one_file and self.target is not None:
+            return ENDINGS[self.target.suffix.lower()]
+        return self.format or "jpg"
 
 
 @dataclass(frozen=True)
@@ -83,10 +108,10 @@ class StillProgress:
 
 def still(
     source: str | Path,
-    folder: str | Path | None = None,
+    target: str | Path | None = None,
     *,
-    count: int = 3,
-    format: str = "jpg",
+    count: int | None = None,
+    format: str | None = None,
     apart: float | Fraction = APART,
     start: str | float | Moment | None = None,
     duration: str | float | Moment | None = None,
@@ -104,7 +129,7 @@ def still(
         raise UsageFault(f"--apart {apart}: give the seconds between two pictures, 0 or more.")
     job = StillJob(
         source=Path(source),
-        folder=None if folder is None else Path(folder),
+        target=None if target is None else Path(target),
         count=count,
         format=format,
         apart=Fraction(apart),
@@ -120,10 +145,7 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
 
     The clip is read twice: scores are cheap to keep, frames are not.
     """
-    if job.format not in FORMATS:
-        raise UsageFault(f"--format {job.format}: choose one of {', '.join(FORMATS)}.")
-    if job.count < 1:
-        raise UsageFault(f"--count {job.count}: at least one picture.")
+    _check(job)
     check_joins_no_frames(_target(job, 0), [job.source], "-o")
     span = span_of(job.source, job.start, job.duration)
     times: list[Fraction] = []
@@ -135,13 +157,13 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
             times.append(frame.time)
             scores.append(float(sharpness(frame.rgb().unsqueeze(0))[0]))
             yield StillProgress(len(scores), total)
-        chosen = sharpest(scores, times, job.count, job.apart)
+        chosen = sharpest(scores, times, job.pictures, job.apart)
         skipped = _skipped(job, info, times[0])
         targets = {index: _target(job, skipped + index) for index in chosen}
         for path in targets.values():
             if path.exists() and not job.overwrite:
                 raise UsageFault(
-                    f"{path}: exists already; replace it with --overwrite, or name another folder with -o."
+                    f"{path}: exists already; replace it with --overwrite, or name another place with -o."
                 )
         done = []
         for frame in reader:
@@ -150,7 +172,7 @@ def still_steps(job: StillJob) -> Generator[StillProgress, None, None]:
                 since = frame.time - info.start_time
                 exif = exif_bytes(info.metadata, info.main_stream.metadata if info.streams else {}, since)
                 shown = upright(with_square_pixels(frame.rgb(), info.sample_aspect_ratio), info.display_matrix)
-                _write(target, shown, job.format, exif)
+                _write(target, shown, job.kind, exif)
                 done.append(Still(target, skipped + frame.index, float(since), scores[frame.index]))
             if not targets:
                 break
@@ -166,6 +188,26 @@ def sharpest(scores: list[float], times: list[Fraction], count: int, apart: Frac
         if all(abs(times[index] - times[other]) >= apart for other in chosen):
             chosen.append(index)
     return sorted(chosen)
+
+
+def _check(job: StillJob) -> None:
+    """Refuse what makes no sense, before the clip is read."""
+    if job.kind not in FORMATS:
+        raise UsageFault(f"--format {job.format}: choose one of {', '.join(FORMATS)}.")
+    if job.count is not None and job.count < 1:
+        raise UsageFault(f"--count {job.count}: at least one picture.")
+    if job.target is None or job.target.is_dir():
+        return
+    own_input = job.source.exists() and job.target.exists() and os.path.samefile(job.target, job.source)
+    if own_input or (job.target.exists() and not job.one_file):
+        raise UsageFault(f"{job.target}: is no place for a picture; name a folder, or a new .jpg or .png.")
+    ending = job.target.suffix.lower()
+    if ending in OTHER_ENDINGS:
+        raise UsageFault(f"{job.target}: pictures are written as .jpg or .png; name it so.")
+    if job.one_file and job.pictures > 1:
+        raise UsageFault(f"{job.target}: is one picture, and --count asks for {job.count}; name a folder for them.")
+    if job.one_file and job.kind != ENDINGS[ending]:
+        raise UsageFault(f"{job.target}: its ending says {ENDINGS[ending]}, --format {job.format}; give one of them.")
 
 
 def _skipped(job: StillJob, info: VideoInfo, first: Fraction) -> int:
@@ -190,13 +232,15 @@ def _skipped(job: StillJob, info: VideoInfo, first: Fraction) -> int:
 
 
 def _target(job: StillJob, number: int) -> Path:
+    if job.one_file and job.target is not None:
+        return job.target
     place = job.source
     if place.name in ("", ".", ".."):
         place = Path(os.path.abspath(place))  # they have a name and a place, too
     name = place.name if place.is_dir() else place.stem
     if not place.is_dir() and any(other != place and other.stem == name for other in _videos_beside(place)):
         name += f"-{place.suffix[1:]}"
-    return (job.folder or place.parent) / f"{name}_{number:05d}.{job.format}"
+    return (job.target or place.parent) / f"{name}_{number:05d}.{job.kind}"
 
 
 def _videos_beside(place: Path) -> list[Path]:

@@ -16,10 +16,10 @@ from selfhvd_cli.steps import run_through
 
 @click.command(cls=Command)
 @click.argument("source", metavar="CLIP", type=click.Path(path_type=Path))
-@option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-        help="Folder for the pictures; default: beside CLIP.")  # fmt: skip
-@option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="Pictures at most.")
-@option("--format", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True, help="Kind of picture.")
+@option("-o", "--output", "target", type=click.Path(path_type=Path), metavar="FOLDER|FILE",
+        help="Folder for the pictures, or a .jpg or .png for the sharpest one; default: beside CLIP.")  # fmt: skip
+@option("--count", type=click.IntRange(min=1), help="Pictures at most; default 3, or the one that -o names.")
+@option("--format", type=click.Choice(["jpg", "png"]), help="Kind of picture; default: as -o says, else jpg.")
 @option("--apart", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Seconds between two pictures.")
 @span_options
 @overwrite_option

@@ -112,6 +112,47 @@ def test_a_clip_without_tags_still_gives_a_picture(tmp_path: Path) -> None:
     assert 0x8825 not in exif
 
 
+@pytest.mark.parametrize(("name", "format"), [("best.jpg", "JPEG"), ("made/best.JPEG", "JPEG"), ("best.png", "PNG")])
+def test_one_picture_is_given_a_name(tmp_path: Path, name: str, format: str) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([2, 0, 2]))
+    target = tmp_path / name
+    (only,) = still(clip, target)
+    assert (only.path, only.frame) == (target, 1)
+    assert Image.open(target).format == format
+    with pytest.raises(UsageFault, match="--overwrite"):
+        still(clip, target)
+    with pytest.raises(UsageFault, match="name a folder"):
+        still(clip, target, count=2, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "said"),
+    [
+        ("best.heic", None, "written as .jpg or .png"),
+        ("best.jpg", "png", "its ending says jpg"),
+        ("notes.txt", None, "no place for a picture"),
+        ("clip.mp4", None, "no place for a picture"),
+        ("clip/best.png", None, "frame of"),
+    ],
+)
+def test_a_name_that_is_no_place_for_a_picture(tmp_path: Path, name: str, format: str | None, said: str) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0]))
+    files = [tmp_path / "notes.txt", tmp_path / "clip.mp4"]
+    for each in files:
+        each.write_bytes(b"mine")
+    with pytest.raises(UsageFault, match=said):
+        still(clip, tmp_path / name, format=format, overwrite=True)
+    assert all(each.read_bytes() == b"mine" for each in files)
+    assert len(list(tmp_path.rglob("*"))) == 4
+
+
+def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
+    clip = write_folder(tmp_path / "clip", shaken([0]))
+    (tmp_path / "best.jpg").mkdir()
+    (only,) = still(clip, tmp_path / "best.jpg")
+    assert only.path.parent == tmp_path / "best.jpg"
+
+
 def test_existing_pictures_are_kept_and_bad_input_is_said(tmp_path: Path) -> None:
     clip = write_folder(tmp_path / "clip", shaken([0]))
     (only,) = still(clip)
@@ -125,5 +166,8 @@ def test_existing_pictures_are_kept_and_bad_input_is_said(tmp_path: Path) -> Non
     for apart in (-1.0, float("nan"), float("inf")):
         with pytest.raises(UsageFault, match="--apart"):
             still(clip, apart=apart)
-    with pytest.raises(InputFault):
-        still(tmp_path / "none.mp4")
+    for target in (None, only.path):
+        with pytest.raises(InputFault):
+            still(tmp_path / "none.mp4", target, overwrite=True)
+    with pytest.raises(UsageFault, match="no place for a picture"):
+        still(only.path, only.path, overwrite=True)
