@@ -22,6 +22,9 @@ from selfhvd_cli.video.boxes import (
 TABLES = NESTED | frozenset(b"stsd stts ctts stsc stsz stz2 stco co64 stss elst".split())
 """Kinds that are no references, whatever box they stand in: players would take them for the track's own."""
 
+LARGEST_NUMBER = 0x7FFFFFFF
+"""Of a track; FFmpeg takes a larger one for negative, and no number is left for a track that is added."""
+
 
 @dataclass(frozen=True)
 class Donor:
@@ -56,9 +59,12 @@ def donor(path: Path) -> Donor | None:
         size = path.stat().st_size
         for track in movie.all(b"trak"):
             get_edits(track)
-            get_header(track.need(b"tkhd"))
+            if number_of(track) > LARGEST_NUMBER:
+                return None
             get_header(track.need(b"mdia", b"mdhd"))
             track.need(b"mdia", b"hdlr")
+            if not _refers(track):
+                track.replace(b"tref", None)
             if not _self_contained(track):
                 return None
             for start, length in zip(chunk_offsets(track), chunk_sizes(track), strict=True):
@@ -80,6 +86,15 @@ def donor(path: Path) -> Donor | None:
 def number_of(track: Box) -> int:
     """The container's own number of a track."""
     return get_header(track.need(b"tkhd"))[2]
+
+
+def _refers(track: Box) -> bool:
+    """Whether what a track says of others, such as the one with its chapters' names, can be read."""
+    box = track.find(b"tref")
+    try:
+        return box is not None and all(len(each.payload) % 4 == 0 for each in parse(box.payload))
+    except ValueError:
+        return False
 
 
 def _self_contained(track: Box) -> bool:

@@ -278,6 +278,31 @@ def test_chapters_that_a_container_has_no_place_for_are_named(clip: Callable[...
     assert not any("chapter" in line.what for line in receipt.kept)
 
 
+@pytest.mark.parametrize("damage", [b"\xff\xff\xff\xfe", b"\0\0\0\x0b"])
+@pytest.mark.parametrize("stretch", [{}, {"start": Fraction(1, 10)}])
+def test_a_damaged_reference_to_the_names_of_chapters(
+    clip: Callable[..., Path], damage: bytes, stretch: dict[str, Fraction]
+) -> None:
+    source = clip("in.mp4", chapters=((0, 100, "one"), (100, 200, "two")))
+    data = source.read_bytes()
+    place = data.index(b"chap") - 4
+    source.write_bytes(data[:place] + damage + data[place + 4 :])
+    target = source.with_name("out.mp4")
+    receipt = copy(source, target, **stretch)
+    assert len(times_of(target)) == (5 if stretch else 8)
+    assert "audio 1 (aac)" in str(receipt.kept)
+
+
+def test_a_track_whose_number_is_beyond_all_bounds(clip: Callable[..., Path]) -> None:
+    source = clip("in.mp4")
+    data = source.read_bytes()
+    place = data.index(b"tkhd") + 16
+    source.write_bytes(data[:place] + b"\xff\xff\xff\xff" + data[place + 4 :])
+    target = source.with_name("out.mp4")
+    copy(source, target)
+    assert len(times_of(target)) == 8
+
+
 def test_trimming_moves_everything(clip: Callable[..., Path]) -> None:
     source = clip(
         "in.mp4",
