@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -201,13 +202,22 @@ class PacketCopier:
             if shown is not None:
                 self.starts.setdefault(index, shown * packet.time_base)
             packet.stream = self._copies[index]
-            try:
+            with self.refusals():
                 output.mux(packet)
-            except (av.InvalidDataError, av.ArgumentError) as fault:
-                log.info("a damaged packet of stream %d is refused: %s", index, fault)
-                self.refused += 1
-            else:
                 self.counts[index] += 1
+
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Go on where the container refuses a damaged packet.
+
+        Packets wait for their turn, so it may be refused while another is muxed, or at the end. One of the pictures'
+        would be missed in the check of the finished file.
+        """
+        try:
+            yield
+        except (av.InvalidDataError, av.ArgumentError) as fault:
+            log.info("a damaged packet is refused: %s", fault)
+            self.refused += 1
 
     def _following(self, time: Fraction | None) -> Packet | None:
         """The next wanted packet; None behind the last, and where the pictures have to be read further first."""

@@ -113,7 +113,7 @@ def _compare_tags(receipt: Receipt, job: Job, written: Mapping[str, str]) -> Non
     found = {name.lower(): value for name, value in written.items()}
     lost = [name for name, value in wanted.items() if found.get(name.lower()) != value]
     if len(lost) < len(wanted):
-        receipt.keep(_in_words(len(wanted) - len(lost), "tag"))
+        receipt.keep(counted(len(wanted) - len(lost), "tag"))
     for name in lost:
         if name.lower() in found:
             receipt.change(f"tag {name}", f"{wanted[name]!r} is stored as {found[name.lower()]!r}")
@@ -125,16 +125,12 @@ def _compare_chapters(receipt: Receipt, job: Job, written: Sequence[Chapter], be
     wanted = chapters_within(job, begins)
     no_place = f"{job.layout.muxer} has no place for them"
     if written:
-        receipt.keep(_in_words(len(written), "chapter"))
+        receipt.keep(counted(len(written), "chapter"))
     if len(written) < len(wanted):
-        receipt.leave_out(_in_words(len(wanted) - len(written), "chapter"), no_place)
+        receipt.leave_out(counted(len(wanted) - len(written), "chapter"), no_place)
     lost = set()
     for chapter, copy in zip(wanted, written, strict=False):
         found = {name.lower(): value for name, value in copy.metadata.items()}
         lost |= {name for name, value in chapter["metadata"].items() if found.get(name.lower()) != value}
     if lost:
         receipt.leave_out(f"chapters' tags {', '.join(sorted(lost))}", no_place)
-
-
-def _in_words(count: int, name: str) -> str:
-    return f"{count} {name}" if count == 1 else f"{count} {name}s"

@@ -15,6 +15,7 @@ import av
 from av.packet import Packet
 from torch import Tensor
 
+from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video.codes import Codes
 from selfhvd_cli.video.container import COARSE_CLOCKS, QUICKTIME, plan_layout
@@ -172,9 +173,14 @@ class VideoWriter:
     def _send(self, packet: Packet) -> None:
         """Mux a packet of the pictures, and before it what else comes first."""
         assert self._opened is not None
-        if self._opened.copier is not None and packet.dts is not None:
-            self._opened.copier.copy_until(self._opened.output, packet.dts * packet.time_base)
-        self._opened.output.mux_one(packet)
+        copier = self._opened.copier
+        if copier is None:
+            self._opened.output.mux_one(packet)
+            return
+        if packet.dts is not None:
+            copier.copy_until(self._opened.output, packet.dts * packet.time_base)
+        with copier.refusals():
+            self._opened.output.mux_one(packet)
 
     def _end(self) -> Fraction:
         """When the last frame goes: as its source says, cut where an edit list ends the clip before."""
@@ -196,7 +202,8 @@ class VideoWriter:
         times = self._pictures.times
         if opened.copier is not None:
             opened.copier.copy_until(opened.output, None)
-        self._write_trailer(opened)
+        with contextlib.nullcontext() if opened.copier is None else opened.copier.refusals():
+            opened.output.close()
         if layout.donor is not None:
             self._graft(layout.donor, opened, times[0])
         tolerance = max(COARSE_CLOCKS.get(layout.muxer, Fraction(0)), self.job.time_base / 2)
@@ -207,7 +214,7 @@ class VideoWriter:
             backwards = f"{opened.copier.moved} ran backwards in the source and were moved up"
             self.receipt.change("packet times", backwards)
         if opened.copier is not None and opened.copier.refused:
-            self.receipt.leave_out(f"{opened.copier.refused} packets", "damaged in the source")
+            self.receipt.leave_out(counted(opened.copier.refused, "packet"), "damaged in the source")
         self._close()
         if self.like.path.is_file():
             stat = os.stat(self.like.path)
@@ -227,16 +234,6 @@ class VideoWriter:
         ]
         empty = layout.copied if layout.muxer not in QUICKTIME else ()
         return sum(bool(counts.get(index)) or index in layout.carried or index in empty for index in before)
-
-    def _write_trailer(self, opened: Opened) -> None:
-        """End the file; packets that waited for their turn may turn out to be damaged only now."""
-        try:
-            opened.output.close()
-        except (av.InvalidDataError, av.ArgumentError) as fault:
-            if opened.copier is None:
-                raise
-            log.info("a damaged packet is refused at the end: %s", fault)
-            opened.copier.refused += 1
 
     def _graft(self, donor: Donor, opened: Opened, first: Fraction) -> None:
         like, layout = self.like, self.job.layout

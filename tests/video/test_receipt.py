@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 from av.stream import Disposition
-from test_video_writer import MATRICES
+from test_video_writer import MATRICES, times_of
 from video_clips import copy
 
 from selfhvd_cli.video.encoders import Encoding
@@ -181,3 +181,18 @@ def test_what_trimming_does_is_said_where_it_does_it(
     said = ["sound is cut between its packets"] * sound
     said += ["capture dates moved to the new beginning"] * (dated and start is not None)
     assert [line.reason for line in receipt.notes if line.what == "trimmed"] == ([", ".join(said)] if said else [])
+
+
+def test_sound_of_which_some_has_not_come_through_the_air(clip: Callable[..., Path], tmp_path: Path) -> None:
+    """FFmpeg refuses what is left of such a packet, and says so when it is the turn of another."""
+    whole = clip("whole.ts", frames=12, time_base=Fraction(1, 90000)).read_bytes()
+    length, sound = 188, 0x101
+    said = []
+    for place in range(0, len(whole), length):
+        if int.from_bytes(whole[place + 1 : place + 3], "big") & 0x1FFF == sound:
+            source, target = tmp_path / f"{place}.ts", tmp_path / f"{place}_out.ts"
+            source.write_bytes(whole[:place] + whole[place + length :])
+            receipt = copy(source, target)
+            assert len(times_of(target)) == 12
+            said += [str(line) for line in receipt.left_out]
+    assert "1 packet: damaged in the source" in said
