@@ -52,8 +52,8 @@ def donor(path: Path) -> Donor | None:
     """The source as a donor; None where it is no whole, unfragmented mp4 or mov file with tables that hold."""
     try:
         movie, top = read_movie(path)
-        if movie.find(b"cmov") is not None:
-            return None
+        if movie.find(b"cmov") is not None or movie.find(b"mvex") is not None:
+            return None  # packed, or with fragments, which damage may have made unknown bytes
         if any(each.kind in (b"moof", b"styp") for each in top):
             return None
         size = path.stat().st_size

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
+from video_clips import copy
 
 from selfhvd_cli.video.frame import SourceFrame
 from selfhvd_cli.video.reader import open_reader
@@ -32,9 +33,9 @@ def assert_every_start_is_exact(path: Path) -> None:
         assert part == whole[index : index + 3], f"start {time - origin}"
 
 
-def in_fragments(source: Path, target: Path) -> Path:
+def in_fragments(source: Path, target: Path, flags: str = "frag_keyframe+empty_moov") -> Path:
     """The same packets as recorders write them that must not lose a file when the battery is empty."""
-    options = {"movflags": "frag_keyframe+empty_moov"}
+    options = {"movflags": flags}
     with av.open(str(source)) as input, av.open(str(target), "w", container_options=options) as output:
         stream = output.add_stream_from_template(input.streams.video[0], opaque=True)
         for packet in input.demux(video=0):
@@ -63,6 +64,19 @@ def test_pictures_shown_before_the_nearest_keyframe_are_there(
 def test_fragments_are_sought_exactly(clip: Callable[..., Path], tmp_path: Path) -> None:
     whole = clip("a.mp4", frames=50, sound=False, options=B_FRAMES)
     assert_every_start_is_exact(in_fragments(whole, tmp_path / "b.mp4"))
+
+
+def test_what_damage_has_made_of_a_fragment_is_not_put_behind_the_output(
+    clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    whole = clip("a.mp4", frames=50, sound=False, options={"g": "10", "bf": "0"})
+    source, target = in_fragments(whole, tmp_path / "b.mp4", "frag_keyframe"), tmp_path / "c.mp4"
+    data = source.read_bytes()
+    assert data.index(b"moov") < data.index(b"moof"), "the movie header knows the first pictures"
+    source.write_bytes(data.replace(b"moof", b"\xffoof", 1))
+    copy(source, target, duration=Fraction(1, 10))
+    with open_reader(target) as reader:
+        assert len(list(reader)) == 3
 
 
 def test_an_edit_list_is_sought_exactly(shared: Path) -> None:
