@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -19,7 +17,7 @@ from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.opening import location
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.passthrough import add_copy, muxable
+from selfhvd_cli.video.passthrough import PacketCopier, add_copy, muxable
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
@@ -61,10 +59,7 @@ class ComparisonWriter:
 
         self._wants_sound = sound and like.container != "frames"
         self._output: av.container.OutputContainer | None = None
-        self._source: InputContainer | None = None
-        self._copies: dict[int, Stream] = {}
-        self._sound: Iterator[Packet] | None = None
-        self._waiting: Packet | None = None
+        self._sound: PacketCopier | None = None
         self._first: Fraction | None = None
         self._last_pts = -1
 
@@ -88,11 +83,11 @@ class ComparisonWriter:
                     self._finish()
                     self.file.commit()
         finally:
-            for container in (self._source, self._output):
+            for opened in (self._sound, self._output):
                 with contextlib.suppress(av.FFmpegError, OSError, ValueError):  # as of a full disk, said already
-                    if container is not None:
-                        container.close()
-            self._source = self._output = None
+                    if opened is not None:
+                        opened.close()
+            self._sound = self._output = None
             self.file.discard()
 
     def write(self, picture: NDArray, time: Fraction) -> None:
@@ -109,8 +104,7 @@ class ComparisonWriter:
             base = self.like.time_base
             self._last_pts = max(round((time - self._first) / base), self._last_pts + 1)
             frame.pts, frame.time_base = self._last_pts, base
-            self._output.mux(self._video.encode(frame))
-            self._copy_sound(time - self._first)
+            self._mux(self._video.encode(frame), time - self._first)
 
     def _open(self, height: int, width: int) -> None:
         assert self._output is not None
@@ -137,46 +131,27 @@ class ComparisonWriter:
             self.sound_note = f"{self.muxer} cannot hold the sound of {self.like.path.name}; .mkv can"
             return
         assert self._output is not None
-        self._source = av.open(location(self.like.path), "r", metadata_errors="replace")
-        self._copies = {index: add_copy(self._output, self._source.streams[index]) for index in kept[:1]}
         assert self._first is not None
-        end = None if self.duration is None else self._first + self.duration
-        self._sound = self._sound_packets(self._source, self._first, end)
+        self._sound = PacketCopier(self.like, kept[:1])
+        self._sound.bind({index: add_copy(self._output, self._sound.stream(index)) for index in kept[:1]})
+        if self.start or self.duration is not None:
+            self._sound.trim(self._first, None if self.duration is None else self._first + self.duration)
+        else:
+            self._sound.delay(-self._first)
+
+    def _mux(self, pictures: Sequence[Packet], until: Fraction | None) -> None:
+        """Write pictures and, to keep the file interleaved, the sound up to a time of the output; None is its end."""
+        assert self._output is not None
+        if self._sound is None:
+            self._output.mux(pictures)
+            return
+        with self._sound.refusals():
+            self._output.mux(pictures)
+        self._sound.copy_until(self._output, until)
 
     def _finish(self) -> None:
         assert self._output is not None
-        self._output.mux(self._video.encode())
-        self._copy_sound(None)
-        self._output.close()
+        self._mux(self._video.encode(), None)
+        with self._sound.refusals() if self._sound is not None else contextlib.nullcontext():
+            self._output.close()
         self._output = None
-
-    def _copy_sound(self, until: Fraction | None) -> None:
-        """Write the sound up to a time of the output, so that the file stays interleaved; None is to its end."""
-        assert self._output is not None
-        while self._sound is not None:
-            packet = self._waiting or next(self._sound, None)
-            if packet is None:
-                self._sound = None
-                return
-            self._waiting = packet
-            assert packet.pts is not None
-            assert packet.time_base is not None
-            if until is not None and packet.pts * packet.time_base > until:
-                return
-            self._waiting = None
-            self._output.mux(packet)
-
-    def _sound_packets(self, source: InputContainer, first: Fraction, end: Fraction | None) -> Iterator[Packet]:
-        """The stretch's sound, moved so that it stays in step with the pictures."""
-        for packet in source.demux(*(source.streams[index] for index in self._copies)):
-            if packet.size == 0 or packet.pts is None or packet.time_base is None:
-                continue
-            time = packet.pts * packet.time_base
-            # From the beginning, the encoder's lead-in comes along: it lies before the first picture.
-            if (self.start and time < first) or (end is not None and time >= end):
-                continue
-            shift = round(first / packet.time_base)
-            packet.pts -= shift
-            packet.dts = None if packet.dts is None else packet.dts - shift
-            packet.stream = self._copies[packet.stream.index]
-            yield packet

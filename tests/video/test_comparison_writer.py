@@ -51,3 +51,16 @@ def test_a_disk_that_takes_no_more_is_one_message_and_leaves_nothing(clip: Calla
     with pytest.raises(DiskFault, match="this large"), ComparisonWriter(target, probe(source)) as writer:
         fill(writer, 40, size=256)
     assert [path.name for path in source.parent.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("place", [7, 42])
+def test_sound_that_comes_twice_costs_no_picture(clip: Callable[..., Path], place: int) -> None:
+    """As in recordings from the air, whose times then run backwards."""
+    source = clip("in.ts", frames=12, time_base=Fraction(1, 90000))
+    data, length = source.read_bytes(), 188
+    source.write_bytes(data[: (place + 12) * length] + data[place * length :])
+    target = source.with_name("both.mp4")
+    with ComparisonWriter(target, probe(source)) as writer:
+        fill(writer, 12)
+    assert len(codes_of(target)) == 12
+    assert [stream.kind for stream in probe(target).streams] == ["video", "audio"]
