@@ -151,7 +151,10 @@ def _movie_timescale(layout: Layout, like: VideoInfo, trimmed: bool) -> int:
     for base in bases:
         if base is not None:
             finer = math.lcm(clock, base.denominator)
-            clock = finer if finer <= LARGEST_TIMESCALE else clock
+            if finer <= LARGEST_TIMESCALE:
+                clock = finer
+            elif base == like.time_base:
+                return LARGEST_TIMESCALE  # the pictures come first, be it to within half a tick of it
     return clock
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from selfhvd_cli.counting import counted
 from selfhvd_cli.errors import SelfHVDError, UsageFault
 from selfhvd_cli.video.codes import Codes
-from selfhvd_cli.video.container import COARSE_CLOCKS, QUICKTIME, plan_layout
+from selfhvd_cli.video.container import COARSE_CLOCKS, LARGEST_TIMESCALE, QUICKTIME, plan_layout
 from selfhvd_cli.video.covers import is_cover
 from selfhvd_cli.video.donor import Donor
 from selfhvd_cli.video.encoders import Encoding
@@ -206,7 +206,8 @@ class VideoWriter:
             opened.output.close()
         if layout.donor is not None:
             self._graft(layout.donor, opened, times[0])
-        tolerance = max(COARSE_CLOCKS.get(layout.muxer, Fraction(0)), self.job.time_base / 2)
+        coarse = COARSE_CLOCKS.get(layout.muxer, Fraction(1, 2 * LARGEST_TIMESCALE))
+        tolerance = max(coarse, self.job.time_base / 2)
         place = self._place_of_pictures(opened)
         verify(self.file.part, layout.muxer, times, tolerance, place)
         say_result(self.receipt, self.job, opened, times, self._begins, place)

@@ -79,6 +79,18 @@ def test_what_damage_has_made_of_a_fragment_is_not_put_behind_the_output(
         assert len(list(reader)) == 3
 
 
+def test_a_clock_finer_than_that_of_any_movie(clip: Callable[..., Path], tmp_path: Path) -> None:
+    """Damage makes such, and who has no boxes to give needs a clock on which the pictures' beginning can be told."""
+    ticks = [767_849 * index for index in range(9)]
+    whole = clip("a.mp4", frames=9, time_base=Fraction(1, 23_040_000), ticks=ticks, sound=False, options=B_FRAMES)
+    source, target = in_fragments(whole, tmp_path / "b.mp4"), tmp_path / "c.mp4"
+    source.write_bytes(source.read_bytes().replace(b"edts", b"free"))  # so that they begin where no millisecond does
+    copy(source, target)
+    with open_reader(source) as before, open_reader(target) as after:
+        for one, other in zip(before, after, strict=True):
+            assert abs(one.time - other.time) < Fraction(1, 1_000_000)
+
+
 def test_an_edit_list_is_sought_exactly(shared: Path) -> None:
     assert_every_start_is_exact(shared / "media" / "phone" / "amx_iibbibb_editlist_videoonly.mp4")
 
