@@ -52,10 +52,12 @@ def donor(path: Path) -> Donor | None:
     """The source as a donor; None where it is no whole, unfragmented mp4 or mov file with tables that hold."""
     try:
         movie, top = read_movie(path)
-        if movie.find(b"cmov") is not None or movie.find(b"mvex") is not None:
-            return None  # packed, or with fragments, which damage may have made unknown bytes
+        if movie.find(b"cmov") is not None:
+            return None
         if any(each.kind in (b"moof", b"styp") for each in top):
             return None
+        if movie.find(b"mvex") is not None and not top[-1].kind:
+            return None  # fragments were announced, and damage may have made unknown bytes of them
         size = path.stat().st_size
         for track in movie.all(b"trak"):
             get_edits(track)

@@ -387,11 +387,11 @@ def test_when_the_output_fails_what_is_kept_stays(job: DeblurJob, monkeypatch: p
     _, contents = straight_through(job)
     from selfhvd_cli.video import writer
 
-    def full(self: object, opened: object) -> None:
+    def full(*given: object) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer.VideoWriter, "_write_trailer", full)
+        patch.setattr(writer, "verify", full)
         with pytest.raises(DiskFault):
             run(job)
     report, _ = run(job)
