@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+
+_SENT: deque[Tensor] = deque(maxlen=2)
+"""What was exchanged last. gloo lets go of it somewhat later, in threads of its own. Were nobody else to hold it, a
+thread would wait for Python to free it, and end the process (std::terminate) where Python is just leaving."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Processes:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
         together = torch.cat([gradient.flatten() for gradient in gradients])
+        _SENT.append(together)
         distributed.all_reduce(together)
         together /= self.count
         for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
@@ -45,6 +51,7 @@ class Processes:
         """The mean over the processes."""
         if self.count > 1:
             values = values.clone()
+            _SENT.append(values)
             distributed.all_reduce(values)
             values /= self.count
         return values
@@ -65,5 +72,6 @@ class Processes:
         if self.count == 1:
             return values
         shared = torch.tensor(values, dtype=torch.float64, device="cpu" if device.type == "cpu" else device)
+        _SENT.append(shared)
         exchange(shared)
         return [float(value) for value in shared]
