@@ -25,6 +25,7 @@ from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.opening import open_input
+from selfhvd_cli.video.output_file import same_file
 from selfhvd_cli.video.reader import UNREADABLE, open_reader
 
 FORMATS = {"jpg": "jpeg", "png": "png"}
@@ -64,20 +65,21 @@ class StillJob:
     overwrite: bool = False
 
     @property
-    def one_file(self) -> bool:
-        """Whether the target is a picture's, and no folder."""
-        return self.target is not None and self.target.suffix.lower() in ENDINGS and not self.target.is_dir()
+    def file(self) -> Path | None:
+        """The target, where it is a picture's and no folder."""
+        named = self.target is not None and self.target.suffix.lower() in ENDINGS and not self.target.is_dir()
+        return self.target if named else None
 
     @property
     def pictures(self) -> int:
         """Pictures at most."""
-        return self.count or (1 if self.one_file else COUNT)
+        return self.count or (COUNT if self.file is None else 1)
 
     @property
     def kind(self) -> str:
         """jpg or png."""
-        if self.format is None and self.one_file and self.target is not None:
-            return ENDINGS[self.target.suffix.lower()]
+        if self.format is None and self.file is not None:
+            return ENDINGS[self.file.suffix.lower()]
         return self.format or "jpg"
 
 
@@ -198,15 +200,14 @@ def _check(job: StillJob) -> None:
         raise UsageFault(f"--count {job.count}: at least one picture.")
     if job.target is None or job.target.is_dir():
         return
-    own_input = job.source.exists() and job.target.exists() and os.path.samefile(job.target, job.source)
-    if own_input or (job.target.exists() and not job.one_file):
+    if same_file(job.target, job.source) or (job.target.exists() and job.file is None):
         raise UsageFault(f"{job.target}: is no place for a picture; name a folder, or a new .jpg or .png.")
     ending = job.target.suffix.lower()
     if ending in OTHER_ENDINGS:
         raise UsageFault(f"{job.target}: pictures are written as .jpg or .png; name it so.")
-    if job.one_file and job.pictures > 1:
+    if job.file is not None and job.pictures > 1:
         raise UsageFault(f"{job.target}: is one picture, and --count asks for {job.count}; name a folder for them.")
-    if job.one_file and job.kind != ENDINGS[ending]:
+    if job.file is not None and job.kind != ENDINGS[ending]:
         raise UsageFault(f"{job.target}: its ending says {ENDINGS[ending]}, --format {job.format}; give one of them.")
 
 
@@ -232,8 +233,8 @@ def _skipped(job: StillJob, info: VideoInfo, first: Fraction) -> int:
 
 
 def _target(job: StillJob, number: int) -> Path:
-    if job.one_file and job.target is not None:
-        return job.target
+    if job.file is not None:
+        return job.file
     place = job.source
     if place.name in ("", ".", ".."):
         place = Path(os.path.abspath(place))  # they have a name and a place, too

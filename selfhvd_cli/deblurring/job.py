@@ -14,6 +14,7 @@ from selfhvd_cli.video.container import MUXERS
 from selfhvd_cli.video.encoders import Encoding
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.opening import require_readable
+from selfhvd_cli.video.output_file import same_file
 
 SUFFIX = "_deblurred"
 """Ends the name of a result; what ends so is never taken for an input by itself."""
@@ -124,7 +125,7 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
     Raises:
         UsageFault: the target is the source, also through links, or exists and `overwrite` is not set.
     """
-    if os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
+    if same_file(source, target):
         raise UsageFault(f"{target}: this is the input itself; name another output with -o.")
     if os.path.isdir(source) and source.resolve() in target.resolve().parents:
         raise UsageFault(f"{target}: lies inside the input folder; name another output with -o.")

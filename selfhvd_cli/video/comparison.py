@@ -17,7 +17,7 @@ from selfhvd_cli.errors import UsageFault
 from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.opening import location
 from selfhvd_cli.video.output_file import OutputFile
-from selfhvd_cli.video.passthrough import PacketCopier, add_copy, muxable
+from selfhvd_cli.video.passthrough import PacketCopier, add_copy, muxable, refusals
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
@@ -142,16 +142,14 @@ class ComparisonWriter:
     def _mux(self, pictures: Sequence[Packet], until: Fraction | None) -> None:
         """Write pictures and, to keep the file interleaved, the sound up to a time of the output; None is its end."""
         assert self._output is not None
-        if self._sound is None:
+        with refusals(self._sound):
             self._output.mux(pictures)
-            return
-        with self._sound.refusals():
-            self._output.mux(pictures)
-        self._sound.copy_until(self._output, until)
+        if self._sound is not None:
+            self._sound.copy_until(self._output, until)
 
     def _finish(self) -> None:
         assert self._output is not None
         self._mux(self._video.encode(), None)
-        with self._sound.refusals() if self._sound is not None else contextlib.nullcontext():
+        with refusals(self._sound):
             self._output.close()
         self._output = None

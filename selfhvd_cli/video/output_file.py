@@ -41,9 +41,9 @@ class OutputFile:
         self.target = Path(target)
         self.part = self.target.with_name(self.target.name + ".part")
         self._claim: int | None = None
-        if source is not None and _same(self.target, source):
+        if source is not None and same_file(self.target, source):
             raise UsageFault(f"{target}: the output would replace its own input; give another name with -o.")
-        if source is not None and _same(self.part, source):
+        if source is not None and same_file(self.part, source):
             raise UsageFault(f"{target}: while it is written, its .part would replace the input; give another name.")
         if _is_special(self.target):
             raise UsageFault(f"{target}: is a device or pipe, no file; give another name with -o.")
@@ -114,7 +114,8 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _same(one: Path, other: Path) -> bool:
+def same_file(one: Path, other: Path) -> bool:
+    """Whether both are there and are one file, be it through a link."""
     try:
         return os.path.samefile(one, other)
     except OSError:

@@ -202,22 +202,9 @@ class PacketCopier:
             if shown is not None:
                 self.starts.setdefault(index, shown * packet.time_base)
             packet.stream = self._copies[index]
-            with self.refusals():
+            with refusals(self):
                 output.mux(packet)
                 self.counts[index] += 1
-
-    @contextlib.contextmanager
-    def refusals(self) -> Iterator[None]:
-        """Go on where the container refuses a damaged packet.
-
-        Packets wait for their turn, so it may be refused while another is muxed, or at the end. One of the pictures'
-        would be missed in the check of the finished file.
-        """
-        try:
-            yield
-        except (av.InvalidDataError, av.ArgumentError) as fault:
-            log.info("a damaged packet is refused: %s", fault)
-            self.refused += 1
 
     def _following(self, time: Fraction | None) -> Packet | None:
         """The next wanted packet; None behind the last, and where the pictures have to be read further first."""
@@ -277,6 +264,22 @@ class PacketCopier:
         if self._stretch is not None and packet.stream.type == "subtitle" and packet.pts is not None:
             _cut_words(packet, packet.pts, None if end is None else round((end - start) / base))
         return True
+
+
+@contextlib.contextmanager
+def refusals(copier: PacketCopier | None) -> Iterator[None]:
+    """Go on where the container refuses a damaged packet of the copied streams; without such, nothing is forgiven.
+
+    Packets wait for their turn, so one may be refused while another is muxed, or at the end. One of the pictures'
+    would be missed in the check of the finished file.
+    """
+    try:
+        yield
+    except (av.InvalidDataError, av.ArgumentError) as fault:
+        if copier is None:
+            raise
+        log.info("a damaged packet is refused: %s", fault)
+        copier.refused += 1
 
 
 def _cut_words(packet: Packet, shown: int, end: int | None) -> None:

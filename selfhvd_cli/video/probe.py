@@ -17,6 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from selfhvd_cli.errors import InputFault
+from selfhvd_cli.video.demuxing import packets_of
 from selfhvd_cli.video.info import (
     HLG_TRANSFER,
     PQ_TRANSFER,
@@ -98,9 +99,8 @@ def _frames_at_first(path: Path, indices: Sequence[int]) -> dict[int, int]:
     """Frames of streams, of which the file states no number, among the first that it holds; at least one of each."""
     counts = dict.fromkeys(indices, 1)
     with open_input(path) as container, contextlib.suppress(av.FFmpegError, ValueError):
-        packets = container.demux([container.streams[index] for index in indices])
-        held = Counter(packet.stream_index for packet in itertools.islice(packets, PROBE_PACKETS) if packet.size)
-        counts |= {index: count for index, count in held.items() if index in counts}
+        packets = packets_of(container, [container.streams[index] for index in indices])
+        counts |= Counter(packet.stream_index for packet in itertools.islice(packets, PROBE_PACKETS) if packet.size)
     return counts
 
 

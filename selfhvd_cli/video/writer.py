@@ -28,6 +28,7 @@ from selfhvd_cli.video.info import VideoInfo
 from selfhvd_cli.video.muxing import Job, Opened, chapters_within, open_output
 from selfhvd_cli.video.opening import raise_if_out_of_memory
 from selfhvd_cli.video.output_file import OutputFile
+from selfhvd_cli.video.passthrough import refusals
 from selfhvd_cli.video.picture_stream import PictureStream
 from selfhvd_cli.video.pixel_formats import PixelLayout, layout_of
 from selfhvd_cli.video.receipt import Receipt
@@ -173,14 +174,11 @@ class VideoWriter:
     def _send(self, packet: Packet) -> None:
         """Mux a packet of the pictures, and before it what else comes first."""
         assert self._opened is not None
-        copier = self._opened.copier
-        if copier is None:
-            self._opened.output.mux_one(packet)
-            return
-        if packet.dts is not None:
-            copier.copy_until(self._opened.output, packet.dts * packet.time_base)
-        with copier.refusals():
-            self._opened.output.mux_one(packet)
+        output, copier = self._opened.output, self._opened.copier
+        if copier is not None and packet.dts is not None:
+            copier.copy_until(output, packet.dts * packet.time_base)
+        with refusals(copier):
+            output.mux_one(packet)
 
     def _end(self) -> Fraction:
         """When the last frame goes: as its source says, cut where an edit list ends the clip before."""
@@ -202,7 +200,7 @@ class VideoWriter:
         times = self._pictures.times
         if opened.copier is not None:
             opened.copier.copy_until(opened.output, None)
-        with contextlib.nullcontext() if opened.copier is None else opened.copier.refusals():
+        with refusals(opened.copier):
             opened.output.close()
         if layout.donor is not None:
             self._graft(layout.donor, opened, times[0])

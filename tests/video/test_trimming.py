@@ -186,9 +186,9 @@ def test_a_stretch_of_a_motion_photo_is_checked_by_its_own_frames(
         first, _ = written.streams.video
         found = {first.width: sum(packet.size > 0 for packet in written.demux(first))}
     assert found == ({192: 1} if still_first else {64: 3})
-    again = probe(target)
-    assert again.width == 64
-    assert again.frame_count in (3, None)  # Matroska does not say
+    assert probe(target).width == 64
+    if suffix != "mkv":  # which does not say how many frames a stream has
+        assert probe(target).frame_count == 3
 
 
 def test_the_picture_of_a_motion_photo_that_came_before_the_stretch(tmp_path: Path) -> None:
