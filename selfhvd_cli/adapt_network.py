@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as distributed
 
 from selfhvd_cli.adaptation.clips import gather
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress, AdaptReport, End
@@ -28,7 +26,7 @@ from selfhvd_cli.steps import run_through
 from selfhvd_cli.training.checkpoint import save_checkpoint
 from selfhvd_cli.training.compute import training_compute
 from selfhvd_cli.training.config import AdaptConfig
-from selfhvd_cli.training.processes import Processes
+from selfhvd_cli.training.processes import processes_of_torchrun
 from selfhvd_cli.training.trainer import with_values
 from selfhvd_cli.video.contents import contents_sha256
 from selfhvd_cli.video.opening import require_readable
@@ -121,7 +119,7 @@ def adapt_steps(job: AdaptJob) -> Generator[AdaptProgress, None, None]:
     _check_target(job)
     config = AdaptConfig(**job.options)
     compute = training_compute(job.device, job.precision)
-    with _processes(compute) as (processes, compute), ExitStack() as stack:
+    with processes_of_torchrun(compute) as (processes, compute), ExitStack() as stack:
         yield AdaptProgress("prepare", messages=(f"running on {compute}",))
         networks = yield from load_networks(job, compute, config.seed)
         materials = yield from gather(job, config.segment)
@@ -278,21 +276,3 @@ def _check_target(job: AdaptJob) -> None:
     # Beside a log they are those of an earlier run.
     if job.pictures.exists() and not job.log.exists() and not job.overwrite:
         raise UsageFault(f"{job.pictures}: would be replaced; name other weights with -o, or use --overwrite.")
-
-
-@contextmanager
-def _processes(compute: Compute) -> Iterator[tuple[Processes, Compute]]:
-    """This process's place under torchrun, and the device that is its own; alone without it."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or "RANK" not in os.environ:
-        yield Processes(), compute
-        return
-    if compute.device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-        compute = replace(compute, device=device)
-    distributed.init_process_group("nccl" if compute.device.type == "cuda" else "gloo")
-    try:
-        yield Processes(distributed.get_rank(), count), compute
-    finally:
-        distributed.destroy_process_group()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
-_SENT: deque[Tensor] = deque(maxlen=2)
-"""What was exchanged last. gloo lets go of it somewhat later, in threads of its own. Were nobody else to hold it, a
-thread would wait for Python to free it, and end the process (std::terminate) where Python is just leaving."""
+from selfhvd_cli.device import Compute
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class Processes:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
         together = torch.cat([gradient.flatten() for gradient in gradients])
-        _SENT.append(together)
         distributed.all_reduce(together)
         together /= self.count
         for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
@@ -51,7 +49,6 @@ class Processes:
         """The mean over the processes."""
         if self.count > 1:
             values = values.clone()
-            _SENT.append(values)
             distributed.all_reduce(values)
             values /= self.count
         return values
@@ -72,6 +69,28 @@ class Processes:
         if self.count == 1:
             return values
         shared = torch.tensor(values, dtype=torch.float64, device="cpu" if device.type == "cpu" else device)
-        _SENT.append(shared)
         exchange(shared)
         return [float(value) for value in shared]
+
+
+@contextmanager
+def processes_of_torchrun(compute: Compute) -> Iterator[tuple[Processes, Compute]]:
+    """This process's place under torchrun, and the device that is its own; alone without torchrun."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or "RANK" not in os.environ:
+        yield Processes(), compute
+        return
+    # The defaults of its functions are the group of the moment in which it is imported, which an optimizer does at
+    # its first step. That would keep gloo's threads past the end of the group. They let go of a tensor somewhat after
+    # its exchange, and one that does so while Python is leaving aborts the process.
+    import torch.distributed.nn.functional
+
+    if compute.device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        compute = replace(compute, device=device)
+    distributed.init_process_group("nccl" if compute.device.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), count), compute
+    finally:
+        distributed.destroy_process_group()
