@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from selfhvd_cli import adapt_network
 from selfhvd_cli.adapt_network import adapt, adapt_steps
+from selfhvd_cli.adaptation import prepare
 from selfhvd_cli.adaptation.job import AdaptJob, AdaptProgress
 from selfhvd_cli.errors import InputFault, UsageFault
 from selfhvd_cli.moments import as_moment
@@ -95,13 +96,15 @@ def test_weights_that_do_not_improve_are_the_bases(clip: Path, base: Path, tmp_p
 
 
 KILLED = """
-import pickle, sys
+import pickle, sys, time
 from selfhvd_cli.adapt_network import adapt_steps
 with open(sys.argv[1], "rb") as file:
     job = pickle.load(file)
 for progress in adapt_steps(job):
     if progress.step is not None:
         print(progress.step.step, flush=True)
+        if progress.step.step == 3:  # after the first checkpoint, between two
+            time.sleep(600)
 """
 
 
@@ -118,7 +121,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(clip: Path, base: Path
     run = subprocess.Popen([sys.executable, "-c", KILLED, str(asked)], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     for line in run.stdout:
-        if int(line) == 3:  # after the first checkpoint, between two
+        if int(line) == 3:
             os.kill(run.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
             break
     run.wait(60)
@@ -234,6 +237,7 @@ def test_processes_that_train_together_take_the_sizes_that_fit_in_all(
         return [min(pair) for pair in zip(values, [160.0, 4.0, 1.0, 0.0], strict=True)]
 
     monkeypatch.setattr(Processes, "smallest", with_another)
+    monkeypatch.setattr(prepare, "available_memory", lambda *_: 1 << 34)
     steps = adapt_steps(AdaptJob((clip,), tmp_path / "w.safetensors", init=str(base), flow="dis", perceptual="none",
                                  options={"steps": 1}, device="cpu", precision="fp32"))  # fmt: skip
     said = ""
