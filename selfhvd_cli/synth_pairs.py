@@ -21,6 +21,7 @@ from selfhvd_cli.synthesis.pool import read_photos
 from selfhvd_cli.synthesis.recorded_shake import RotationLog, read_rotation_log
 from selfhvd_cli.synthesis.windows import Bytes
 from selfhvd_cli.video.opening import require_readable
+from selfhvd_cli.video.output_file import same_file
 from selfhvd_cli.video.reader import open_reader
 
 FRAMES, SIZE = 30, (720, 1280)
@@ -266,7 +267,7 @@ def _check_place(folder: Path, inputs: Iterable[Path], overwrite: bool) -> None:
 def _within(inner: Path, outer: Path) -> bool:
     """Whether `inner` is `outer`, or lies below it; through links, and where the disk takes A for a, too."""
     inner, outer = inner.resolve(), outer.resolve()
-    return outer.exists() and any(place.exists() and place.samefile(outer) for place in (inner, *inner.parents))
+    return any(same_file(place, outer) for place in (inner, *inner.parents))
 
 
 def _part_of(folder: Path) -> Path:

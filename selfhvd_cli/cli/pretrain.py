@@ -82,9 +82,10 @@ def pretrain(
     OUTPUT.checkpoint is kept beside the weights; the same command continues it.
     """
     from selfhvd_cli.pretrain_network import PretrainConfig, PretrainReport, pretrain_steps
+    from selfhvd_cli.video.output_file import same_file
     from selfhvd_cli.weights.load import load_state_dict
 
-    if init is not None and init.exists() and output.exists() and init.samefile(output):
+    if init is not None and same_file(init, output):
         raise UsageFault(f"-o {output}: is the file of --init, which the same command needs again; name another one.")
     chosen = photos if listing is None else [photos / name for name in _lines(listing)]
     config = PretrainConfig(

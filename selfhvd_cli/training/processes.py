@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import torch
 import torch.distributed as distributed
@@ -83,8 +84,7 @@ def processes_of_torchrun(compute: Compute) -> Iterator[tuple[Processes, Compute
     # The defaults of its functions are the group of the moment in which it is imported, which an optimizer does at
     # its first step. That would keep gloo's threads past the end of the group. They let go of a tensor somewhat after
     # its exchange, and one that does so while Python is leaving aborts the process.
-    import torch.distributed.nn.functional
-
+    import_module("torch.distributed.nn.functional")
     if compute.device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
